@@ -1,0 +1,1 @@
+"""Speed, measured: one command each, a table out."""

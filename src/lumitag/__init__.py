@@ -1,0 +1,3 @@
+"""Lumitag labels images as they arrive."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""One plain machine: files, SQLite, embedded models, SMTP and webhooks."""

@@ -1,0 +1,360 @@
+"""Long-lived recognizer processes, watched and replaced.
+
+A process that dies or hangs on an image costs that image one attempt and nobody else anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Final, TypeVar
+
+from lumitag.adapters.local._recognizer_process import (
+    ANSWER,
+    BROKEN,
+    BYTES_RESULT,
+    JSON_RESULT,
+    READY,
+    RECOGNIZE,
+    REFUSED,
+    REQUEST,
+    THUMBNAIL,
+)
+from lumitag.domain import Recognition
+from lumitag.errors import (
+    LumitagError,
+    RecognitionFailed,
+    RecognizerCrashed,
+    RecognizerTimedOut,
+    RecognizerUnavailable,
+    UnreadableImage,
+)
+
+T = TypeVar("T")
+
+_START_TIMEOUT_S: Final = 60.0
+_LARGEST_ANSWER_BYTES: Final = 16 << 20
+_LOOK_AFTER_S: Final = 1.0
+_MODULE: Final = "lumitag.adapters.local._recognizer_process"
+
+
+class _NotReached(Exception):
+    """The process died before it read the request: the image has nothing to do with it."""
+
+
+class RecognizerProcess:
+    """One recognizer process and our end of its socket. Used by one thread at a time."""
+
+    def __init__(self, options: dict[str, float], timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._channel, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-P", "-m", _MODULE, str(theirs.fileno()), json.dumps(options)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=_bare_environment(),
+            )
+        self.model_version = ""
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs and has not closed its socket. Only meaningful while it has nothing to do."""
+        return self._process.poll() is None and not select.select([self._channel], [], [], 0)[0]
+
+    def wait_ready(self) -> None:
+        """Wait until the models are loaded. Raises RecognizerCrashed or RecognizerTimedOut."""
+        self._channel.settimeout(_START_TIMEOUT_S)
+        kind, payload = self._receive(time.monotonic() + _START_TIMEOUT_S)
+        if kind != READY:
+            raise RecognizerCrashed("The recognizer process does not start as it should.")
+        self.model_version = payload.decode()
+
+    def recognize(self, file: BinaryIO) -> Recognition:
+        """Return what is in the image. Raises UnreadableImage or RecognitionFailed."""
+        kind, payload = self._ask(RECOGNIZE, 0, file)
+        return Recognition.from_json(json.loads(_checked(kind, payload, JSON_RESULT)))
+
+    def thumbnail(self, file: BinaryIO, max_side_px: int) -> bytes:
+        """Return a JPEG without metadata. Raises UnreadableImage or RecognitionFailed."""
+        kind, payload = self._ask(THUMBNAIL, max_side_px, file)
+        return _checked(kind, payload, BYTES_RESULT)
+
+    def end(self) -> None:
+        """End the process. Whoever waits for its answer gets RecognizerCrashed. Safe from any thread."""
+        self._process.kill()
+        self._process.wait()
+
+    def discard(self) -> None:
+        """End the process and close its socket. Only for the thread that uses it, or while it is idle."""
+        self.end()
+        self._channel.close()
+
+    def _ask(self, kind: bytes, number: int, file: BinaryIO) -> tuple[bytes, bytes]:
+        deadline = time.monotonic() + self._timeout_s
+        with _descriptor(file) as descriptor:
+            try:
+                socket.send_fds(self._channel, [REQUEST.pack(kind, number)], [descriptor])
+            except OSError:
+                raise _NotReached from None
+        return self._receive(deadline)
+
+    def _receive(self, deadline: float) -> tuple[bytes, bytes]:
+        kind, length = ANSWER.unpack(self._read(ANSWER.size, deadline))
+        if length > _LARGEST_ANSWER_BYTES:
+            raise RecognizerCrashed("The recognizer process answered nonsense.")
+        return kind, self._read(length, deadline)
+
+    def _read(self, length: int, deadline: float) -> bytes:
+        parts = bytearray()
+        while len(parts) < length:
+            self._channel.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
+                part = self._channel.recv(length - len(parts))
+            except TimeoutError:
+                raise RecognizerTimedOut from None
+            except ConnectionResetError:  # What Unix sockets say when the other end closed with our request unread.
+                raise _NotReached from None
+            except OSError as error:
+                raise RecognizerCrashed from error
+            if not part:
+                raise RecognizerCrashed
+            parts += part
+        return bytes(parts)
+
+
+class RecognizerPool:
+    """Hands each image to a free recognizer process. Safe to use from many threads.
+
+    Args:
+        size: how many processes, one a core.
+        options: what `_recognizer_process` needs: limits in bytes and pixels, the storage floor in percent.
+        timeout_s: after so many seconds the process is killed and the image has lost one attempt.
+        on_restart: called with the cause (`crashed`, `timed_out`, `died_idle`) when a process has to be replaced.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        options: dict[str, float],
+        timeout_s: float,
+        on_restart: Callable[[str], None] = lambda _cause: None,
+    ) -> None:
+        self._size = size
+        self._options = options
+        self._timeout_s = timeout_s
+        self._on_restart = on_restart
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)  # for those who watch the pool
+        self._freed = threading.Condition(self._lock)  # for those who want a process: one wakes for each
+        self._idle: deque[RecognizerProcess] = deque()
+        self._busy: set[RecognizerProcess] = set()
+        self._model_version = ""
+        self._closed = False
+        self._supervisor: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the processes in the background. Starting twice starts once."""
+        with self._changed:
+            if self._supervisor is None:
+                # One thread starts every process and outlives them: a child dies with the thread that forked it.
+                self._supervisor = threading.Thread(target=self._supervise, name="recognizers", daemon=True)
+                self._supervisor.start()
+
+    @property
+    def ready_count(self) -> int:
+        """How many processes have their models loaded, idle or busy."""
+        with self._changed:
+            return len(self._idle) + len(self._busy)
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of all ready processes."""
+        with self._changed:
+            return sorted(process.pid for process in (*self._idle, *self._busy))
+
+    @property
+    def model_version(self) -> str:
+        """The version of the loaded models; waits for the first process that has them."""
+        if not self._model_version:
+            self.start()
+            self.wait_ready(_START_TIMEOUT_S)
+        if not self._model_version:
+            raise RecognizerUnavailable
+        return self._model_version
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until at least one process is ready; return whether one is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._idle or self._busy) or self._closed, timeout_s) and (
+                not self._closed
+            )
+
+    def recognize(self, file: BinaryIO) -> Recognition:
+        """Return what is in the image, waiting for a free process. Raises UnreadableImage or RecognitionFailed."""
+        return self._with_process(lambda process: process.recognize(file))
+
+    def thumbnail(self, file: BinaryIO, max_side_px: int = 320) -> bytes:
+        """Return the image as a JPEG of at most `max_side_px` pixels a side, turned upright, without metadata."""
+        return self._with_process(lambda process: process.thumbnail(file, max_side_px))
+
+    def close(self) -> None:
+        """End all processes. What they are working on fails with RecognizerCrashed."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            self._freed.notify_all()
+            for process in self._busy:
+                process.end()
+            while self._idle:
+                self._idle.pop().discard()
+        if self._supervisor is not None:
+            self._supervisor.join()
+
+    def _with_process(self, work: Callable[[RecognizerProcess], T]) -> T:
+        while True:
+            process = self._take()
+            with contextlib.suppress(_NotReached):
+                return self._work(process, work)
+            self._discard(process, "died_idle")
+
+    def _work(self, process: RecognizerProcess, work: Callable[[RecognizerProcess], T]) -> T:
+        try:
+            result = work(process)
+        except _NotReached:
+            raise
+        except (RecognizerCrashed, RecognizerTimedOut) as error:
+            cause = "timed_out" if isinstance(error, RecognizerTimedOut) else "crashed"
+            self._discard(process, cause)
+            raise
+        except BaseException:
+            self._give_back(process)
+            raise
+        self._give_back(process)
+        return result
+
+    def _take(self) -> RecognizerProcess:
+        self.start()
+        with self._changed:
+            while not self._closed:
+                if self._idle:
+                    process = self._idle.popleft()
+                    if process.is_alive:
+                        self._busy.add(process)
+                        return process
+                    self._forget(process, "died_idle")
+                else:
+                    self._freed.wait()
+        raise RecognizerUnavailable
+
+    def _give_back(self, process: RecognizerProcess) -> None:
+        with self._changed:
+            self._busy.discard(process)
+            if self._closed:
+                process.discard()
+                return
+            self._idle.append(process)
+            self._freed.notify()
+
+    def _discard(self, process: RecognizerProcess, cause: str) -> None:
+        with self._changed:
+            self._busy.discard(process)
+            self._forget(process, cause)
+
+    def _forget(self, process: RecognizerProcess, cause: str) -> None:
+        process.discard()
+        self._changed.notify_all()  # The supervisor starts another.
+        if not self._closed:
+            self._on_restart(cause)
+
+    def _supervise(self) -> None:
+        while not self._closed:
+            self._start_missing()
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._missing() > 0, _LOOK_AFTER_S)
+                self._drop_dead_idle()
+
+    def _start_missing(self) -> None:
+        """Start all that are missing at the same time, then wait for each."""
+        started = [RecognizerProcess(self._options, self._timeout_s) for _ in range(self._missing())]
+        for process in started:
+            try:
+                process.wait_ready()
+            except (RecognitionFailed, _NotReached):
+                process.discard()
+                self._on_restart("not_started")
+                time.sleep(_LOOK_AFTER_S)
+            else:
+                self._welcome(process)
+
+    def _welcome(self, process: RecognizerProcess) -> None:
+        with self._changed:
+            if self._closed:
+                process.discard()
+                return
+            self._model_version = process.model_version
+            self._idle.append(process)
+            self._freed.notify()
+            self._changed.notify_all()
+
+    def _missing(self) -> int:
+        return 0 if self._closed else self._size - len(self._idle) - len(self._busy)
+
+    def _drop_dead_idle(self) -> None:
+        for process in [process for process in self._idle if not process.is_alive]:
+            self._idle.remove(process)
+            self._forget(process, "died_idle")
+
+
+def _checked(kind: bytes, payload: bytes, expected: bytes) -> bytes:
+    if kind == expected:
+        return payload
+    if kind == REFUSED:
+        raise _refusal(json.loads(payload))
+    if kind == BROKEN:
+        raise RecognizerCrashed(payload.decode(errors="replace"))
+    raise RecognizerCrashed("The recognizer process answered nonsense.")
+
+
+def _refusal(answer: dict[str, str]) -> LumitagError:
+    for kind in UnreadableImage.__subclasses__():
+        if kind.code == answer.get("code"):
+            return kind(answer.get("message"))
+    return RecognitionFailed(answer.get("message"))
+
+
+@contextlib.contextmanager
+def _descriptor(file: BinaryIO) -> Iterator[int]:
+    """Yield a descriptor of the whole content: the file's own, or that of a copy where it has none."""
+    try:
+        own = file.fileno()
+    except OSError:
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(file, copy)
+            copy.flush()
+            yield copy.fileno()
+    else:
+        yield own
+
+
+def _bare_environment() -> dict[str, str]:
+    """Return what Python and the native libraries need, and no secret: settings stay with the parent."""
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
+    return {**kept, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -1,0 +1,1 @@
+"""Where the outside comes in: they translate and call, nothing else."""

@@ -1,0 +1,124 @@
+"""The commands that look after an installation: backup, restore, verify, doctor, settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lumitag.domain import Json
+from lumitag.entrypoints import _options as options
+from lumitag.entrypoints._exit_codes import DONE, SOME_FAILED
+from lumitag.entrypoints._opening import settings_for
+from lumitag.entrypoints._output import OutputFormat, counted, note, write_lines, write_values
+from lumitag.entrypoints._views import SETTINGS
+from lumitag.entrypoints.export import json_line
+
+if TYPE_CHECKING:
+    from lumitag.entrypoints._backup_layout import Damage
+
+app = typer.Typer()
+
+
+@app.command()
+def backup(
+    *,
+    target: Annotated[Path, typer.Argument(metavar="BACKUP", help="The new folder to put the backup in.")],
+    link: Annotated[
+        bool, typer.Option("--link", help="Share the bytes with the data folder, where the disk can, to save room.")
+    ] = False,
+    data: options.Data = None,
+) -> int:
+    """Copy the data folder, complete and checked, while a server may run on it."""
+    from lumitag.entrypoints._backup import back_up  # noqa: PLC0415 - heavy
+
+    damages = DamageReport()
+    images = back_up(settings_for(data=data), target, link, damages.add)
+    note(f"{counted(images, 'image')} backed up to {target}.")
+    return damages.exit_code
+
+
+@app.command()
+def restore(
+    *,
+    source: Annotated[Path, typer.Argument(metavar="BACKUP", help='A folder that "lumitag backup" has made.')],
+    force: Annotated[
+        bool, typer.Option("--force", help="Rename a data folder that is there already; it is kept, not deleted.")
+    ] = False,
+    data: options.Data = None,
+) -> int:
+    """Make a data folder from a backup."""
+    from lumitag.entrypoints._restore import restore as restore_backup  # noqa: PLC0415 - heavy
+
+    damages = DamageReport()
+    target = settings_for(data=data).data
+    aside = restore_backup(source, target, force, damages.add)
+    if aside is not None:
+        note(f"What was in {target} is now in {aside}.")
+    note(f"{source} restored to {target}.")
+    return damages.exit_code
+
+
+@app.command()
+def verify(data: options.Data = None) -> int:
+    """Say which images of a data folder or a backup are missing, truncated or changed.
+
+    Every image is read. --data names the data folder or the backup.
+    """
+    from lumitag.entrypoints._restore import verify as verify_images  # noqa: PLC0415 - heavy
+
+    damages, images = DamageReport(), 0
+    for damage in verify_images(settings_for(data=data)):
+        images += 1
+        if damage is not None:
+            damages.add(damage)
+    note(f"{counted(images, 'image')} verified, {damages.count:,} damaged.")
+    return damages.exit_code
+
+
+@app.command()
+def doctor(json: options.AsJSON = False, data: options.Data = None) -> int:
+    """Check everything that Lumitag needs on this machine."""
+    from lumitag.entrypoints._doctor import diagnose  # noqa: PLC0415 - heavy
+
+    all_well = True
+    for finding in diagnose(data=data):
+        write_lines([json_line(finding.to_json()) if json else finding.line])
+        all_well = all_well and not finding.problem
+    return DONE if all_well else SOME_FAILED
+
+
+@app.command()
+def settings(
+    *,
+    table: options.AsTable = False,
+    json: options.AsJSON = False,
+    jsonl: options.AsJSONL = False,
+    csv: options.AsCSV = False,
+) -> int:
+    """List every setting, its value and where it comes from. Secrets are masked."""
+    from lumitag.entrypoints._settings_report import setting_rows  # noqa: PLC0415 - heavy
+
+    any_flag = table or json or jsonl or csv
+    output_format = options.output_format(table, json, jsonl, csv) if any_flag else OutputFormat.TABLE
+    rows: list[Json] = list(setting_rows(settings_for()))
+    write_values(rows, output_format, SETTINGS)
+    return DONE
+
+
+class DamageReport:
+    """Writes each damaged image as one line of JSON and counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @property
+    def exit_code(self) -> int:
+        """What the command returns."""
+        return SOME_FAILED if self.count else DONE
+
+    def add(self, damage: Damage) -> None:
+        """Write one."""
+        self.count += 1
+        write_lines([json_line(damage.to_json())])

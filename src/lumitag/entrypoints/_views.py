@@ -1,0 +1,101 @@
+"""How the values of each kind stand in a table and in CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from lumitag.domain import Json, time_to_json
+from lumitag.entrypoints._output import View
+from lumitag.entrypoints._tables import label_summary, printable, table_lines
+from lumitag.ports import DeadLetter
+
+UPLOADS: Final = View(
+    ("file", "key", "error", "message"),
+    {"FILE": lambda value: value["file"], "KEY": lambda value: value.get("key") or value["message"]},
+)
+IMAGES: Final = View(
+    (),  # The CSV of images is the one of `lumitag export`.
+    {
+        "KEY": lambda value: value["key"],
+        "UPLOADED": lambda value: minute(value["uploadTime"]),
+        "STATUS": lambda value: value["status"],
+        "FILE": lambda value: value["fileName"],
+        "LABELS": lambda value: value["reason"] or label_summary(value["labels"]),
+    },
+)
+SUBSCRIPTIONS: Final = View(
+    ("id", "channel", "address", "labels", "minConfidence", "frequency", "createdTime"),
+    {
+        "ID": lambda value: value["id"],
+        "ADDRESS": lambda value: value["address"],
+        "LABELS": lambda value: ", ".join(value["labels"]) or "(all)",
+        "CONFIDENCE": lambda value: f"{value['minConfidence']:g}",
+        "FREQUENCY": lambda value: value["frequency"],
+    },
+)
+OUTBOX: Final = View(
+    ("id", "subscriptionId", "key", "fileName", "dueTime", "attempts", "reason"),
+    {
+        "DUE": lambda value: minute(value["dueTime"]),
+        "SUBSCRIPTION": lambda value: value["subscriptionId"],
+        "FILE": lambda value: value["fileName"],
+        "ATTEMPTS": lambda value: str(value["attempts"]),
+        "REASON": lambda value: value["reason"] or "",
+    },
+)
+DEAD_LETTERS: Final = View(
+    ("id", "queue", "key", "reason", "receiveCount", "deadTime"),
+    {
+        "ID": lambda value: value["id"],
+        "QUEUE": lambda value: value["queue"],
+        "DEAD": lambda value: minute(value["deadTime"]),
+        "KEY": lambda value: value["key"],
+        "REASON": lambda value: value["reason"],
+    },
+)
+SETTINGS: Final = View(
+    ("name", "value", "source"),
+    {
+        "SETTING": lambda value: value["name"],
+        "VALUE": lambda value: value["value"],
+        "FROM": lambda value: value["source"],
+    },
+)
+
+
+def image_page(record: Json) -> Iterator[str]:
+    """Yield what is known of one image, for a person to read."""
+    facts = {name: value for name, value in record.items() if name != "labels" and value is not None}
+    yield from _fact_lines(facts)
+    if record["labels"]:
+        yield "\n"
+        yield from table_lines(("LABEL", "CONFIDENCE", "BELOW", "SEEN"), map(_label_row, record["labels"]))
+
+
+def dead_letter_json(letter: DeadLetter) -> Json:
+    """Return a dead letter as JSON."""
+    return {
+        "id": letter.id,
+        "queue": letter.queue,
+        "key": letter.key,
+        "reason": letter.reason,
+        "receiveCount": letter.receive_count,
+        "deadTime": time_to_json(letter.dead_time),
+    }
+
+
+def minute(time: str | None) -> str:
+    """Return a time of JSON to the minute: `2026-11-23 12:00`."""
+    return "" if time is None else time[:16].replace("T", " ")
+
+
+def _fact_lines(facts: Json) -> Iterator[str]:
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        yield f"{name:<{width}}  {printable(str(value))}\n"
+
+
+def _label_row(label: Json) -> tuple[str, str, str, str]:
+    instances = f"{len(label['instances'])} x" if label["instances"] else ""
+    return label["name"], f"{label['confidence']:.1f}", ", ".join(label["parents"]), instances

@@ -1,0 +1,191 @@
+"""The command line: every command in the order a new user meets it, and the one place that shows errors.
+
+Data goes to standard output, everything else to standard error.
+Exit codes: 0 done, 1 some failed, 2 wrong use, 130 stopped with Ctrl-C.
+What is heavy is imported inside the commands, so that `lumitag --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lumitag import __version__
+from lumitag.entrypoints import _image_commands, _store_commands, _subscription_commands
+from lumitag.entrypoints import _options as options
+from lumitag.entrypoints._exit_codes import BROKEN_PIPE, DONE, INTERRUPTED, SOME_FAILED, WRONG_USE
+from lumitag.entrypoints._opening import settings_for
+from lumitag.entrypoints._output import ReaderGoneError
+from lumitag.errors import InvalidRequest, InvalidSettings, LumitagError
+
+app = typer.Typer(
+    help="Label pictures as they arrive: upload, recognize, store the labels, notify, show and search.",
+    epilog="Exit codes: 0 done, 1 some failed, 2 wrong use.",
+    rich_markup_mode=None,  # Plain help looks the same on every terminal and in docs/cli.md.
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 100, "max_content_width": 100},
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. What goes wrong is told in one line, never as a traceback."""
+    _prepare_streams()
+    try:
+        return _run(arguments)
+    except (ReaderGoneError, BrokenPipeError):
+        _forget_stdout()
+        return BROKEN_PIPE
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except (LumitagError, OSError, typer.TyperException) as error:
+        return _show(error)
+
+
+@app.callback(invoke_without_command=True)
+def lumitag(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Show the version, or what there is when no command is given."""
+    if version:
+        typer.echo(f"lumitag {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def up(
+    *,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            "--host", metavar="ADDRESS", help="The address to listen on.  [default: LUMITAG_HOST or 127.0.0.1]"
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port.  [default: LUMITAG_PORT or 8000]"),
+    ] = None,
+    data: options.Data = None,
+    workers: options.Workers = None,
+) -> int:
+    """Serve everything here: the page, the API, the recognizers and the notifiers."""
+    from lumitag.entrypoints.server import serve  # noqa: PLC0415 - see above
+
+    serve(settings_for(host=host, port=port, data=data, workers=workers))
+    return DONE
+
+
+@app.command()
+def label(
+    *,
+    paths: options.Paths,
+    table: options.AsTable = False,
+    json: options.AsJSON = False,
+    jsonl: options.AsJSONL = False,
+    csv: options.AsCSV = False,
+    min_confidence: options.MinConfidence = None,
+    max_labels: options.MaxLabels = None,
+    workers: options.Workers = None,
+    xmp: options.XMP = False,
+    no_cache: options.NoCache = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Label images on this machine without a server.
+
+    Folders are searched for JPEG, PNG, WebP and GIF files, hidden ones left out; files that are named are always
+    tried. There is one result a file, in the order of the files. What was recognized before is not recognized again.
+    """
+    from lumitag.entrypoints._label_command import label_paths, wishes  # noqa: PLC0415 - see above
+
+    output_format = options.output_format(table, json, jsonl, csv)
+    settings = settings_for(workers=workers)
+    return label_paths(
+        paths,
+        settings,
+        wishes(settings, min_confidence, max_labels, xmp=xmp, no_cache=no_cache, quiet=quiet),
+        output_format,
+    )
+
+
+@app.command()
+def watch(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="The folder to watch.")],
+    upload: Annotated[bool, typer.Option("--upload", help="Put the images into the data folder instead.")] = False,
+    existing: Annotated[bool, typer.Option("--existing", help="Start with the images that are there already.")] = False,
+    min_confidence: options.MinConfidence = None,
+    max_labels: options.MaxLabels = None,
+    workers: options.Workers = None,
+    xmp: options.XMP = False,
+    no_cache: options.NoCache = False,
+    data: options.Data = None,
+) -> int:
+    """Label the images in a folder as they come, until Ctrl-C.
+
+    There is one line of JSON for each new or changed image. It is taken when it has not changed for a second.
+    """
+    from lumitag.entrypoints import _watch_command as watching  # noqa: PLC0415 - see above
+    from lumitag.entrypoints._label_command import wishes  # noqa: PLC0415 - see above
+
+    settings = settings_for(workers=workers, data=data)
+    batches = watching.batches(folder, existing)
+    if upload:
+        watching.upload_batches(batches, settings)
+    else:
+        watching.label_batches(
+            batches, settings, wishes(settings, min_confidence, max_labels, xmp=xmp, no_cache=no_cache)
+        )
+    return DONE
+
+
+for _commands in (_image_commands, _subscription_commands, _store_commands):
+    app.add_typer(_commands.app)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    result = app(arguments, prog_name="lumitag", standalone_mode=False)
+    sys.stdout.flush()
+    return int(result or DONE)
+
+
+def _show(error: Exception) -> int:
+    sys.stdout.flush()
+    sys.stderr.write(f"lumitag: {_explain(error)}\n")
+    is_wrong_use = isinstance(error, (InvalidRequest, InvalidSettings, typer.TyperException))
+    return WRONG_USE if is_wrong_use else SOME_FAILED
+
+
+def _explain(error: Exception) -> str:
+    """Return one line that says what happened and what to do."""
+    match error:
+        case LumitagError():
+            text = error.message
+        case typer.TyperException():
+            context = getattr(error, "ctx", None)
+            text = f'{error.format_message()} See "{context.command_path if context else "lumitag"} --help".'
+        case _:
+            text = f"{error.strerror or error}: {error.filename}" if isinstance(error, OSError) else str(error)
+    return " ".join(text.split())
+
+
+def _prepare_streams() -> None:
+    """Write any file name, even one that is no text, and keep the log lines of the adapters to the server."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # In JSON \udcff is an escape as well.
+    logging.getLogger("lumitag").addHandler(logging.NullHandler())
+
+
+def _forget_stdout() -> None:
+    """Keep Python from failing once more on the closed pipe when it flushes at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

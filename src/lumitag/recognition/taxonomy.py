@@ -1,0 +1,99 @@
+"""The labels that can be recognized, and how they hang together."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """One label of the taxonomy.
+
+    Attributes:
+        id: a WordNet 3.0 id (`n02084071`) or `coco:` and a class name; it never changes.
+        name: as Amazon Rekognition spells it wherever it has the concept.
+        parents: ids of all broader concepts, not only of the nearest.
+        aliases: other names.
+        categories: the shelves it stands on, at least one.
+        classes: outputs of the classifier, 0 to 999, that mean exactly this.
+        coco: COCO category ids, 1 to 90, that mean exactly this.
+    """
+
+    id: str
+    name: str
+    parents: tuple[str, ...]
+    aliases: tuple[str, ...]
+    categories: tuple[str, ...]
+    classes: tuple[int, ...]
+    coco: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """All concepts, ordered by id. `positions` in arrays are positions in this order."""
+
+    concepts: tuple[Concept, ...]
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Taxonomy:
+        """Return the taxonomy that `tools/build_taxonomy.py` wrote."""
+        return cls(tuple(_concept(entry) for entry in json.loads(content)))
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Position of each concept by its id."""
+        return {concept.id: position for position, concept in enumerate(self.concepts)}
+
+    @cached_property
+    def parents(self) -> tuple[tuple[int, ...], ...]:
+        """Positions of all broader concepts, by position."""
+        return tuple(tuple(self.positions[parent] for parent in concept.parents) for concept in self.concepts)
+
+    @cached_property
+    def position_by_coco(self) -> dict[int, int]:
+        """Position of the concept that a COCO category means, by category id."""
+        return {number: position for position, concept in enumerate(self.concepts) for number in concept.coco}
+
+    def roll_up(self, probabilities: Floats) -> NDArray[np.float64]:
+        """Return the probability of every concept, (concepts,), 0 to 1: the sum over all classes at or below it.
+
+        A dog is any of 118 breeds: none may be likely while their sum is certain. Exact, because the classes of a
+        softmax exclude each other.
+
+        Args:
+            probabilities: (classes,), sum 1.
+        """
+        below, classes = self._memberships
+        sums = np.bincount(below, weights=probabilities[classes], minlength=len(self.concepts))
+        return np.minimum(sums, 1.0)
+
+    @cached_property
+    def _memberships(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Every pair of a concept and a class at or below it: positions of concepts, indices of classes."""
+        members: dict[int, set[int]] = defaultdict(set)
+        for position, concept in enumerate(self.concepts):
+            for target in (position, *self.parents[position]):
+                members[target].update(concept.classes)
+        pairs = np.array([(position, index) for position in sorted(members) for index in sorted(members[position])])
+        return pairs[:, 0], pairs[:, 1]
+
+
+def _concept(entry: dict[str, Any]) -> Concept:
+    return Concept(
+        id=entry["concept"],
+        name=entry["name"],
+        parents=tuple(entry["parents"]),
+        aliases=tuple(entry["aliases"]),
+        categories=tuple(entry["categories"]),
+        classes=tuple(entry["classes"]),
+        coco=tuple(entry["coco"]),
+    )

@@ -1,0 +1,163 @@
+"""The recognizer pool: one image can cost itself an attempt, and nobody else anything."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lumitag.adapters.local import _recognizer_pool
+from lumitag.adapters.local._recognizer_pool import RecognizerPool
+from lumitag.errors import (
+    DamagedImage,
+    ImageTooLarge,
+    NotAnImage,
+    RecognizerCrashed,
+    RecognizerTimedOut,
+    RecognizerUnavailable,
+)
+from tests.photographs import jpeg_of, photograph
+from tests.processes import wait_until
+
+ROOT = Path(__file__).parents[3]
+OPTIONS = {
+    "memory_bytes": 1 << 30,
+    "max_bytes": 15_000_000,
+    "max_pixels": 50_000_000,
+    "max_side_px": 10_000,
+    "min_side_px": 80,
+    "floor_percent": 30.0,
+}
+
+
+@pytest.fixture(scope="module")
+def real_pool() -> Iterator[RecognizerPool]:
+    pool = RecognizerPool(1, OPTIONS, timeout_s=60)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def causes() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch, causes: list[str]) -> Iterator[RecognizerPool]:
+    monkeypatch.setattr(_recognizer_pool, "_MODULE", "tests.adapters.local.hostile_recognizer")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("LUMITAG_TOKEN", "a-secret-of-the-server")
+    pool = RecognizerPool(2, OPTIONS, timeout_s=2, on_restart=causes.append)
+    yield pool
+    pool.close()
+
+
+def names(pool: RecognizerPool, content: bytes) -> list[str]:
+    return [label.name for label in pool.recognize(io.BytesIO(content)).labels]
+
+
+def test_a_photograph_is_recognized(real_pool: RecognizerPool, tmp_path: Path) -> None:
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(jpeg_of(photograph("cat")))
+
+    with path.open("rb") as file:
+        recognition = real_pool.recognize(file)
+
+    assert "Cat" in [label.name for label in recognition.labels]
+    assert recognition.model_version == real_pool.model_version
+
+
+def test_an_unreadable_image_is_refused_in_words(real_pool: RecognizerPool) -> None:
+    with pytest.raises(NotAnImage):
+        real_pool.recognize(io.BytesIO(b"not an image"))
+    with pytest.raises(DamagedImage):
+        real_pool.recognize(io.BytesIO(jpeg_of(photograph("cat"))[:2000]))
+
+
+def test_more_bytes_than_allowed_are_not_even_read(real_pool: RecognizerPool, tmp_path: Path) -> None:
+    path = tmp_path / "huge.jpg"
+    with path.open("wb") as file:
+        file.truncate(15_000_001)
+
+    with path.open("rb") as file, pytest.raises(ImageTooLarge, match="15,000,001 bytes"):
+        real_pool.recognize(file)
+
+
+def test_a_thumbnail_is_a_small_jpeg(real_pool: RecognizerPool) -> None:
+    thumbnail = real_pool.thumbnail(io.BytesIO(jpeg_of(photograph("cat"))), 100)
+
+    assert thumbnail.startswith(b"\xff\xd8\xff")
+    assert len(thumbnail) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("misbehaviour", "cause"),
+    [("segfault", "crashed"), ("exit", "crashed"), ("hang", "timed_out"), ("memory", "crashed"), ("raise", "crashed")],
+)
+def test_a_misbehaving_image_costs_itself_one_attempt(
+    pool: RecognizerPool, causes: list[str], misbehaviour: str, cause: str
+) -> None:
+    with pytest.raises(RecognizerTimedOut if cause == "timed_out" else RecognizerCrashed):
+        names(pool, b"image!" + misbehaviour.encode())
+
+    assert causes == [cause]
+    assert names(pool, b"image!good") == ["Fine"]
+
+
+def test_neighbours_of_bad_images_all_finish(pool: RecognizerPool) -> None:
+    contents = [b"image!good"] * 40
+    contents[3] = contents[17] = b"image!segfault"
+    contents[9] = b"image!hang"
+
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(lambda content: outcome(pool, content), contents))
+
+    assert results.count(["Fine"]) == 37
+    assert results.count(["crashed"]) == 2
+    assert results.count(["timed out"]) == 1
+    wait_until(lambda: pool.ready_count == 2, 30, lambda: f"{pool.ready_count} processes are ready")
+
+
+def outcome(pool: RecognizerPool, content: bytes) -> list[str]:
+    try:
+        return names(pool, content)
+    except RecognizerCrashed:
+        return ["crashed"]
+    except RecognizerTimedOut:
+        return ["timed out"]
+
+
+def test_a_process_that_was_killed_while_idle_is_replaced_and_blames_no_image(
+    pool: RecognizerPool, causes: list[str]
+) -> None:
+    names(pool, b"image!good")
+    wait_until(lambda: pool.ready_count == 2, 30, lambda: "not all processes started")
+    for pid in pool.pids:
+        os.kill(pid, signal.SIGKILL)
+
+    assert names(pool, b"image!good") == ["Fine"]
+    wait_until(lambda: pool.ready_count == 2, 30, lambda: "not all processes were replaced")
+    assert set(causes) == {"died_idle"}
+
+
+def test_the_process_cannot_write_files_and_sees_no_secret(pool: RecognizerPool) -> None:
+    with pytest.raises(RecognizerCrashed):
+        names(pool, b"image!disk")
+
+    assert names(pool, b"image!environment") == []
+
+
+def test_a_closed_pool_leaves_no_process_behind(pool: RecognizerPool) -> None:
+    names(pool, b"image!good")
+    pids = pool.pids
+
+    pool.close()
+
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+    with pytest.raises(RecognizerUnavailable):
+        names(pool, b"image!good")

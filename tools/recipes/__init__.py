@@ -1,0 +1,1 @@
+"""How the released data files are made from pinned public packages. Nothing in here is part of the product."""
