@@ -3,11 +3,15 @@
 LumitagError
 ├── InvalidRequest                 the request is not understood
 │   ├── InvalidCursor
-│   └── InvalidSubscription
+│   ├── InvalidSubscription
+│   ├── UnsupportedBody            not the content type that the address takes
+│   └── BodyTooLarge
 ├── Unauthorized                   no token, or a wrong one
 ├── ForbiddenOrigin                a page of another site asks
 ├── WrongHost                      the Host header names somebody else
+├── MethodNotAllowed
 ├── TooManyRequests                more at once than this server takes
+├── TooManyListeners               more live pages than this server tells
 ├── NotFound
 │   ├── ImageNotFound
 │   ├── SubscriptionNotFound
@@ -18,7 +22,10 @@ LumitagError
 │   ├── UploadTooLarge
 │   ├── UploadMismatch             length or sha256 differ from what was announced
 │   ├── UnsupportedImageType
-│   └── AlreadyUploaded
+│   ├── AlreadyUploaded
+│   ├── LengthRequired
+│   ├── ContentEncodingRefused
+│   └── UploadTooSlow
 ├── UnreadableImage                can never be recognized; the image is rejected with this reason
 │   ├── NotAnImage
 │   ├── DamagedImage
@@ -37,7 +44,8 @@ LumitagError
 │   └── StoreDamaged
 ├── InvalidSettings
 │   └── TokenMissing
-└── WeightsChanged
+├── WeightsChanged
+└── InternalError                  a bug: everything that is none of the above
 """
 
 from __future__ import annotations
@@ -76,6 +84,14 @@ class InvalidSubscription(InvalidRequest):
     """The subscription is not valid. Give an e-mail address or an http(s) URL."""
 
 
+class UnsupportedBody(InvalidRequest):
+    """The body must be JSON. Send it with "Content-Type: application/json"."""
+
+
+class BodyTooLarge(InvalidRequest):
+    """The body of the request is larger than this address takes. Send less at once."""
+
+
 class Unauthorized(LumitagError):
     """This server asks for a token. Send it as "Authorization: Bearer TOKEN"."""
 
@@ -88,8 +104,16 @@ class WrongHost(LumitagError):
     """This server does not answer to that Host. Add it to LUMITAG_ALLOWED_HOSTS if it is yours."""
 
 
+class MethodNotAllowed(LumitagError):
+    """This address does not take that method. See /docs for the ones it takes."""
+
+
 class TooManyRequests(LumitagError):
     """The server has as much to do as it can hold. Try again in a few seconds."""
+
+
+class TooManyListeners(LumitagError):
+    """Too many pages listen for changes already. Try again later, or read the list from time to time."""
 
 
 class NotFound(LumitagError):
@@ -134,6 +158,18 @@ class UnsupportedImageType(UploadRefused):
 
 class AlreadyUploaded(UploadRefused):
     """This upload URL was used already, with other bytes. Ask for a new one."""
+
+
+class LengthRequired(UploadRefused):
+    """The size of the upload is not announced. Send the Content-Length header that the upload grant names."""
+
+
+class ContentEncodingRefused(UploadRefused):
+    """A compressed upload is not taken. Send the bytes of the image as they are, without Content-Encoding."""
+
+
+class UploadTooSlow(UploadRefused):
+    """Nothing arrived for too long. Send the image again."""
 
 
 class UnreadableImage(LumitagError):
@@ -212,3 +248,7 @@ class TokenMissing(InvalidSettings):
 
 class WeightsChanged(LumitagError):
     """A model file is not the one that was released. Install Lumitag again."""
+
+
+class InternalError(LumitagError):
+    """Something went wrong inside the server. Try again; if it stays, look for the request id in the server's log."""

@@ -80,7 +80,7 @@ class Watch:
             self.problems.append(message.text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium, started once. Without it the tests are skipped, but never where CI is set."""
     path = shutil.which("chromium")
@@ -96,7 +96,7 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lumitag]:
     """One server for all tests."""
     with Lumitag(tmp_path_factory.mktemp("server") / "data", workers=2) as server:
@@ -114,7 +114,7 @@ def server(running: Lumitag) -> Lumitag:
     return running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Real photographs as JPEG files, by name."""
     return {path.stem: path for path in save_photographs(tmp_path_factory.mktemp("photographs"))}
@@ -155,7 +155,7 @@ def page(open_page: Callable[..., Page]) -> Page:
     return open_page()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder for pictures of the page."""
     named = os.environ.get("LUMITAG_SCREENSHOTS")

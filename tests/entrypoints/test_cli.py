@@ -53,6 +53,8 @@ def run_process(*arguments: object, **options: Any) -> subprocess.CompletedProce
 def start_process(*arguments: object) -> subprocess.Popen[str]:
     """Start one command that does not end by itself."""
     command = [sys.executable, "-u", "-m", "lumitag", *map(str, arguments)]
+    # Whoever starts the tests in the background has Ctrl-C ignored in all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from lumitag.domain import ImageRecord, ImageStatus, Json, now
-from lumitag.entrypoints._http_errors import TooManyListeners
 from lumitag.entrypoints.live_events import ChangeFeed
+from lumitag.errors import TooManyListeners
 from lumitag.events import ImageDeleted
 from tests.entrypoints.conftest import CAT, Site
 from tests.fakes import DOG

@@ -1,7 +1,10 @@
 """The whole recognizer on real photographs, and what never changes about it."""
 
 import json
+import os
 import random
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
@@ -175,3 +178,13 @@ def test_the_model_version_changes_with_the_taxonomy(
     changed = EmbeddedRecognizer.load(folder=folder)
 
     assert changed.model_version != recognizer.model_version
+
+
+def test_loading_the_models_tells_nobody(tmp_path: Path) -> None:
+    """Telemetry of ONNX Runtime would begin by keeping an id of this machine in the home folder."""
+    program = "from lumitag.recognition.embedded import EmbeddedRecognizer; EmbeddedRecognizer.load()"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": os.environ["PATH"]}
+
+    subprocess.run([sys.executable, "-c", program], env=home, check=True, timeout=60)
+
+    assert list(tmp_path.rglob("*")) == []

@@ -17,53 +17,20 @@ from starlette.types import Message, Receive, Scope, Send
 
 from lumitag import errors, telemetry
 
-
-class MethodNotAllowed(errors.LumitagError):
-    """This address does not take that method. See /docs for the ones it takes."""
-
-
-class UnsupportedBody(errors.InvalidRequest):
-    """The body must be JSON. Send it with "Content-Type: application/json"."""
-
-
-class BodyTooLarge(errors.InvalidRequest):
-    """The body of the request is larger than this address takes. Send less at once."""
-
-
-class LengthRequired(errors.UploadRefused):
-    """The size of the upload is not announced. Send the Content-Length header that the upload grant names."""
-
-
-class ContentEncodingRefused(errors.UploadRefused):
-    """A compressed upload is not taken. Send the bytes of the image as they are, without Content-Encoding."""
-
-
-class UploadTooSlow(errors.UploadRefused):
-    """Nothing arrived for too long. Send the image again."""
-
-
-class TooManyListeners(errors.LumitagError):
-    """Too many pages listen for changes already. Try again later, or read the list from time to time."""
-
-
-class InternalError(errors.LumitagError):
-    """Something went wrong inside the server. Try again; if it stays, look for the request id in the server's log."""
-
-
 STATUS: Final[Mapping[type[errors.LumitagError], int]] = {
     errors.InvalidRequest: 400,
-    UnsupportedBody: 415,
-    BodyTooLarge: 413,
+    errors.UnsupportedBody: 415,
+    errors.BodyTooLarge: 413,
     errors.Unauthorized: 401,
     errors.ForbiddenOrigin: 403,
     errors.WrongHost: 421,
     errors.TooManyRequests: 429,
     errors.NotFound: 404,
-    MethodNotAllowed: 405,
+    errors.MethodNotAllowed: 405,
     errors.UploadRefused: 400,
-    LengthRequired: 411,
-    ContentEncodingRefused: 415,
-    UploadTooSlow: 408,
+    errors.LengthRequired: 411,
+    errors.ContentEncodingRefused: 415,
+    errors.UploadTooSlow: 408,
     errors.UploadForbidden: 403,
     errors.UploadExpired: 403,
     errors.UploadTooLarge: 413,
@@ -76,7 +43,7 @@ STATUS: Final[Mapping[type[errors.LumitagError], int]] = {
     errors.StoreFull: 507,
     errors.StoreUnavailable: 503,
     errors.StoreInUse: 503,
-    TooManyListeners: 503,
+    errors.TooManyListeners: 503,
     errors.LumitagError: 500,
 }
 

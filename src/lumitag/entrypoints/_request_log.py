@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lumitag import telemetry
 from lumitag.domain import new_key
-from lumitag.entrypoints._http_errors import InternalError, error_response
+from lumitag.entrypoints._http_errors import error_response
+from lumitag.errors import InternalError
 from lumitag.telemetry import Metrics
 
 NO_CONTENT_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"

@@ -14,9 +14,17 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lumitag.entrypoints._credentials import Credentials
-from lumitag.entrypoints._http_errors import BodyTooLarge, Incoming, UnsupportedBody, content_length, has_body, refuse
+from lumitag.entrypoints._http_errors import Incoming, content_length, has_body, refuse
 from lumitag.entrypoints._own_hosts import OwnHosts, is_well_formed
-from lumitag.errors import ForbiddenOrigin, InvalidRequest, LumitagError, Unauthorized, WrongHost
+from lumitag.errors import (
+    BodyTooLarge,
+    ForbiddenOrigin,
+    InvalidRequest,
+    LumitagError,
+    Unauthorized,
+    UnsupportedBody,
+    WrongHost,
+)
 from lumitag.settings import Settings
 
 MAX_BODY_BYTES: Final = 64 * 1024

@@ -24,13 +24,13 @@ from lumitag.entrypoints import (
 )
 from lumitag.entrypoints._credentials import Credentials
 from lumitag.entrypoints._docs_page import DOCS_POLICY, docs_page
-from lumitag.entrypoints._http_errors import MethodNotAllowed, error_response
+from lumitag.entrypoints._http_errors import error_response
 from lumitag.entrypoints._openapi import openapi_of
 from lumitag.entrypoints._request_log import RequestLog
 from lumitag.entrypoints._served import Served
 from lumitag.entrypoints.guard import Guard
 from lumitag.entrypoints.live_events import ChangeFeed
-from lumitag.errors import InvalidRequest, LumitagError, NotFound
+from lumitag.errors import InvalidRequest, LumitagError, MethodNotAllowed, NotFound
 from lumitag.platform import Platform
 from lumitag.settings import Settings
 

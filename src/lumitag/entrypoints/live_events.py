@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lumitag.domain import ImageRecord
-from lumitag.entrypoints._http_errors import TooManyListeners
+from lumitag.errors import TooManyListeners
 from lumitag.events import ImageDeleted
 
 HEARTBEAT_S: Final = 15.0

@@ -17,6 +17,7 @@ from lumitag.adapters.local._label_index import move_labels
 from lumitag.adapters.local._search import find_page
 from lumitag.adapters.local.event_queue import SQLiteEventQueue
 from lumitag.adapters.local.label_store import TOMBSTONE_LIFETIME, SQLiteLabelStore
+from lumitag.adapters.local.outboxes import SQLiteOutboxes
 from lumitag.domain import (
     Channel,
     ImageQuery,
@@ -41,7 +42,7 @@ class Room:
 
     store: SQLiteLabelStore
     database: Database
-    outboxes: outboxes_on
+    outboxes: SQLiteOutboxes
     queue: SQLiteEventQueue[ImageUploaded]
     clock: Clock
     changes: list[ImageRecord | ImageDeleted]
