@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+CORE := src/lumitag/domain.py,src/lumitag/events.py,src/lumitag/errors.py,src/lumitag/ports.py,src/lumitag/pipeline.py,src/lumitag/recognition/*
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check fix lock setup setup-dev system-packages clean
@@ -16,7 +17,9 @@ test: setup-dev system-packages  ## install everything, check the style and run 
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/coverage report --skip-covered
+	$(BIN)/coverage report --include='$(CORE)' --fail-under=100 --format=total
 
 check: test  ## the same as test
 

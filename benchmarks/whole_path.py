@@ -33,20 +33,20 @@ TWO_MEGAPIXELS = (1632, 1224)
 def main() -> None:
     """Run the rounds and print the table."""
     options = _options()
-    pictures = _pictures(options.folder)
-    print(f"{len(pictures)} pictures, {os.cpu_count()} cores, {options.clients} clients")
+    images = _pictures(options.folder)
+    print(f"{len(images)} images, {os.cpu_count()} cores, {options.clients} clients")
     print(f"{'images':>7} {'acknowledged/s':>15} {'recognized/s':>13} {'a day':>12}")
-    rates = [_round(pictures, options.images, options.clients) for _ in range(options.rounds)]
+    rates = [_round(images, options.images, options.clients) for _ in range(options.rounds)]
     print(f"median {statistics.median(rates):.1f} images a second")
 
 
-def _round(pictures: Sequence[bytes], count: int, clients: int) -> float:
+def _round(images: Sequence[bytes], count: int, clients: int) -> float:
     with tempfile.TemporaryDirectory() as folder, Lumitag(Path(folder) / "data", log_level="warning") as server:
-        server.wait_for_end(_upload(server, pictures[0]))
+        server.wait_for_end(_upload(server, images[0]))
         started = time.perf_counter()
         with ThreadPoolExecutor(clients) as pool:
             keys = list(
-                pool.map(lambda picture: _upload(server, picture), itertools.islice(itertools.cycle(pictures), count))
+                pool.map(lambda image: _upload(server, image), itertools.islice(itertools.cycle(images), count))
             )
         acknowledged = time.perf_counter() - started
         _wait_for_all(server, len(keys) + 1)
@@ -56,14 +56,14 @@ def _round(pictures: Sequence[bytes], count: int, clients: int) -> float:
     return rate
 
 
-def _upload(server: Lumitag, picture: bytes) -> str:
+def _upload(server: Lumitag, image: bytes) -> str:
     """Upload over one kept connection, as a client library would."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
-    body = json.dumps({"fileName": "picture.jpg", "contentType": "image/jpeg", "size": len(picture)})
+    body = json.dumps({"fileName": "image.jpg", "contentType": "image/jpeg", "size": len(image)})
     connection.request("POST", "/generate-upload-url", body, {"Content-Type": "application/json"})
     grant = json.loads(connection.getresponse().read())
     target = urlsplit(grant["uploadUrl"])
-    connection.request("PUT", f"{target.path}?{target.query}", picture, grant["headers"])
+    connection.request("PUT", f"{target.path}?{target.query}", image, grant["headers"])
     answer = connection.getresponse()
     if answer.status not in {200, 201}:
         sys.exit(f"upload refused: {answer.status} {answer.read()!r}")

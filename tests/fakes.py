@@ -146,12 +146,13 @@ class FakeEventQueue(Generic[E]):
             owned = [self._owned(message) for message in messages]
             self._messages = [message for message in self._messages if not any(message is one for one in owned)]
 
-    def release(self, message: Message[E], reason: str, delay_s: float) -> None:
+    def release(self, message: Message[E], reason: str, delay_s: float, *, is_counted: bool = True) -> None:
         with self._changed:
-            if message.is_last:
+            if message.is_last and is_counted:
                 self.bury(message, reason)
             elif (queued := self._owned(message)) is not None:
                 queued.receipt = None
+                queued.receive_count -= not is_counted
                 queued.due_time = self._clock() + timedelta(seconds=delay_s)
                 self._changed.notify_all()
 

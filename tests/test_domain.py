@@ -126,6 +126,16 @@ def test_visible_labels_are_filtered_when_read() -> None:
     assert full.with_visible_labels(85).labels == (label("Dog", 90),)
 
 
+def test_visible_labels_carry_only_visible_instances() -> None:
+    here, there = Instance(BoundingBox(0, 0, 0.5, 0.5), 90.0), Instance(BoundingBox(0.5, 0.5, 0.5, 0.5), 40.0)
+    dogs = Label("Dog", "n02084071", 90.0, instances=(here, there))
+
+    [seen] = record(labels=(dogs,)).visible_labels(50)
+
+    assert seen.instances == (here,)
+    assert record(labels=(dogs,)).visible_labels(30) == (dogs,)
+
+
 def test_a_record_shows_its_status_and_times_in_json() -> None:
     shown = record(status=ImageStatus.REJECTED, reason="too small", upload_time=NOON).to_json()
 

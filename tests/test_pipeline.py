@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,7 @@ from lumitag.errors import (
     NotificationFailed,
     NotificationRefused,
     RecognizerCrashed,
+    RecognizerUnavailable,
     StoreFull,
     UnsupportedImageType,
     UploadTooLarge,
@@ -178,6 +180,23 @@ def test_a_store_that_is_full_while_saving_loses_nothing(house: House, monkeypat
     assert house.queue.depth() == 1
 
 
+@pytest.mark.parametrize("error", [StoreFull(), RecognizerUnavailable()])
+def test_what_is_not_the_fault_of_an_image_costs_it_no_attempt(error: Exception) -> None:
+    """A disk that is full for a day must not end with a dead letter for each image: nobody is there to redrive them."""
+    moments = (NOON + timedelta(minutes=number) for number in count())
+    house = House(queue=FakeEventQueue(max_receive_count=2, clock=lambda: next(moments)))
+    key = house.upload()
+    house.recognizer.answers[key] = error
+
+    for _ in range(10):
+        [message] = house.queue.receive(1, 0)
+        assert house.pipeline.recognize_image(message) is Outcome.RETRIED
+    del house.recognizer.answers[key]
+
+    assert house.pipeline.show_image(key).status is ImageStatus.PENDING
+    assert house.work() == [Outcome.RECOGNIZED]
+
+
 def raise_full(*_: object) -> None:
     raise StoreFull
 
@@ -244,6 +263,17 @@ def test_a_new_model_labels_again_what_is_asked_for(house: House) -> None:
     assert house.work() == [Outcome.RECOGNIZED]
     record = house.pipeline.show_image(key)
     assert (record.model_version, record.labels[0].name) == ("fake-2", "Cat")
+
+
+def test_a_rejected_image_is_only_tried_again_when_every_image_is(house: House) -> None:
+    key = house.upload()
+    house.recognizer.answers[key] = DamagedImage()
+    house.work()
+    del house.recognizer.answers[key]
+
+    assert house.pipeline.relabel(ImageQuery()) == 0
+    assert house.pipeline.relabel(ImageQuery(), every=True) == 1
+    assert house.work() == [Outcome.RECOGNIZED]
 
 
 def test_every_image_can_be_labelled_again(house: House) -> None:

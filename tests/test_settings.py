@@ -61,7 +61,14 @@ def test_a_wrong_value_is_named(name: str, value: str, words: str, monkeypatch: 
 def test_a_misspelt_setting_in_the_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "lumitag.toml").write_text("prot = 8000\n")
 
-    with pytest.raises(InvalidSettings, match="LUMITAG_PROT"):
+    with pytest.raises(InvalidSettings, match="LUMITAG_PROT: there is no such setting"):
+        load_settings()
+
+
+def test_a_settings_file_that_is_named_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUMITAG_CONFIG", "typo.toml")
+
+    with pytest.raises(InvalidSettings, match=r"no settings file typo\.toml"):
         load_settings()
 
 

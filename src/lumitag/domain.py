@@ -106,6 +106,11 @@ class Label:
     categories: tuple[str, ...] = ()
     instances: tuple[Instance, ...] = ()
 
+    def seen_from(self, min_confidence: float) -> Label:
+        """Return the same label with only the instances at or above `min_confidence` percent."""
+        sure = tuple(instance for instance in self.instances if instance.confidence >= min_confidence)
+        return self if len(sure) == len(self.instances) else replace(self, instances=sure)
+
     def to_json(self) -> Json:
         """Return the JSON object."""
         return {
@@ -206,12 +211,8 @@ class ImageRecord:
     request_id: str = ""
 
     def visible_labels(self, min_confidence: float, max_labels: int | None = None) -> tuple[Label, ...]:
-        """Return the labels a reader sees: at or above `min_confidence` percent, at most `max_labels`.
-
-        Thresholds are applied when reading, so changing one never runs a model again.
-        """
-        kept = tuple(label for label in self.labels if label.confidence >= min_confidence)
-        return kept if max_labels is None else kept[:max_labels]
+        """Return the labels and instances a reader sees: at or above `min_confidence` percent, at most `max_labels`."""
+        return visible_labels(self.labels, min_confidence, max_labels)
 
     def with_visible_labels(self, min_confidence: float, max_labels: int | None = None) -> ImageRecord:
         """Return the same record carrying only its visible labels."""
@@ -360,6 +361,17 @@ class Subscription:
             "frequency": self.frequency.value,
             "createdTime": time_to_json(self.created_time),
         }
+
+
+def visible_labels(
+    labels: tuple[Label, ...], min_confidence: float, max_labels: int | None = None
+) -> tuple[Label, ...]:
+    """Return the labels and instances at or above `min_confidence` percent, the first `max_labels` of them.
+
+    Thresholds are applied when reading, so changing one never runs a model again.
+    """
+    kept = tuple(label.seen_from(min_confidence) for label in labels if label.confidence >= min_confidence)
+    return kept[:max_labels]
 
 
 def new_key() -> str:

@@ -5,7 +5,8 @@ LumitagError
 │   ├── InvalidCursor
 │   ├── InvalidSubscription
 │   ├── UnsupportedBody            not the content type that the address takes
-│   └── BodyTooLarge
+│   ├── BodyTooLarge
+│   └── BodyTooSlow
 ├── Unauthorized                   no token, or a wrong one
 ├── ForbiddenOrigin                a page of another site asks
 ├── WrongHost                      the Host header names somebody else
@@ -14,8 +15,7 @@ LumitagError
 ├── TooManyListeners               more live pages than this server tells
 ├── NotFound
 │   ├── ImageNotFound
-│   ├── SubscriptionNotFound
-│   └── DeadLetterNotFound
+│   └── SubscriptionNotFound
 ├── UploadRefused                  the bytes were not kept
 │   ├── UploadForbidden            wrong or missing signature
 │   ├── UploadExpired
@@ -92,6 +92,10 @@ class BodyTooLarge(InvalidRequest):
     """The body of the request is larger than this address takes. Send less at once."""
 
 
+class BodyTooSlow(InvalidRequest):
+    """The body of the request did not arrive in time. Send it again, all at once."""
+
+
 class Unauthorized(LumitagError):
     """This server asks for a token. Send it as "Authorization: Bearer TOKEN"."""
 
@@ -126,10 +130,6 @@ class ImageNotFound(NotFound):
 
 class SubscriptionNotFound(NotFound):
     """There is no such subscription. List them to see what there is."""
-
-
-class DeadLetterNotFound(NotFound):
-    """There is no such dead letter. It may have been redriven already."""
 
 
 class UploadRefused(LumitagError):

@@ -32,6 +32,8 @@ from lumitag.errors import (
     InvalidRequest,
     NotificationFailed,
     NotificationRefused,
+    RecognizerUnavailable,
+    StoreFull,
     SubscriptionNotFound,
     UnreadableImage,
     UnsupportedImageType,
@@ -54,6 +56,7 @@ MAX_FILE_NAME_BYTES: Final = 255
 
 # An image is tried again soon, because somebody is waiting; a subscriber much later, because it may be down for hours.
 _LONGEST_RECOGNIZE_DELAY_S: Final = 60.0
+_NOT_ITS_FAULT_DELAY_S: Final = 10.0
 _NOTIFY_DELAYS_S: Final = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 21600.0)
 _DIGEST_SIZE: Final = 200
 
@@ -109,10 +112,14 @@ class Pipeline:
         """Recognize an uploaded image and store its labels; the label store tells the subscribers.
 
         An image that can never be recognized is rejected. Whatever else goes wrong is tried again later,
-        and in the end the image is `failed` and its message a dead letter.
+        and in the end the image is `failed` and its message a dead letter. A full disk and a recognizer that
+        is not there are not the fault of the image: they cost it no attempt, however long they last.
         """
         try:
             outcome = self._store_labels(message.event)
+        except (StoreFull, RecognizerUnavailable) as error:
+            self.event_queue.release(message, error.message, _NOT_ITS_FAULT_DELAY_S, is_counted=False)
+            return Outcome.RETRIED
         except Exception as error:  # noqa: BLE001 - whatever it is, the message must come back: the queue counts
             return self._recognize_later(message, error)
         self.event_queue.delete([message])
@@ -160,11 +167,11 @@ class Pipeline:
     def relabel(self, query: ImageQuery, every: bool = False) -> int:
         """Queue the images that `query` asks for to be recognized again; return how many.
 
-        Images that the present model has labelled already are left out unless `every` is true.
+        Images that the present model has labelled already, and rejected ones, are left out unless `every` is true.
         """
         queued = 0
         for record in self.search_all(query):
-            if every or record.model_version != self.recognizer.model_version:
+            if every or self._is_outdated(record):
                 self.event_queue.send([ImageUploaded(record.key, _uploaded(record), record.request_id, relabel=True)])
                 queued += 1
         return queued
@@ -219,6 +226,9 @@ class Pipeline:
         return record.status is ImageStatus.REJECTED or (
             record.status is ImageStatus.RECOGNIZED and record.model_version == self.recognizer.model_version
         )
+
+    def _is_outdated(self, record: ImageRecord) -> bool:
+        return record.status is not ImageStatus.REJECTED and record.model_version != self.recognizer.model_version
 
     def _recognize_later(self, message: Message[ImageUploaded], error: Exception) -> Outcome:
         if message.is_last:

@@ -106,9 +106,11 @@ class EventQueue(Protocol[E]):
         """Finish the messages. One whose lease has passed on stays with its new owner: that is no error."""
         ...
 
-    def release(self, message: Message[E], reason: str, delay_s: float) -> None:
+    def release(self, message: Message[E], reason: str, delay_s: float, *, is_counted: bool = True) -> None:
         """Give a message back: delivered again after `delay_s`, or a dead letter if `message.is_last`.
 
+        Unless `is_counted` this delivery has not been, and the message is never a dead letter by it: what failed
+        was not its fault. A queue that cannot take back a count may leave it.
         One whose lease has passed on stays with its new owner: that is no error.
         """
         ...

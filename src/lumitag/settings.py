@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -101,8 +102,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments first, then the environment, then the TOML file."""
-        toml_file = os.environ.get("LUMITAG_CONFIG", "lumitag.toml")
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=toml_file)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_settings_file())
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
@@ -128,12 +128,18 @@ class Settings(BaseSettings):
 
 def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - one value of any setting's type each
     """Return the settings, `overrides` that are not None first. Raises InvalidSettings."""
+    named = os.environ.get("LUMITAG_CONFIG")
+    if named and not Path(named).exists():
+        raise InvalidSettings(f"There is no settings file {named}. Correct LUMITAG_CONFIG, or unset it.")
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise InvalidSettings(_explain(error)) from error
     except (OSError, ValueError) as error:
-        raise InvalidSettings(f"The settings file cannot be read: {error}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidSettings(
+            f"The settings file {_settings_file()} cannot be read: {reason}. See docs/settings.md."
+        ) from error
 
 
 def require_token_beyond_loopback(settings: Settings) -> None:
@@ -155,13 +161,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _settings_file() -> str:
+    return os.environ.get("LUMITAG_CONFIG") or "lumitag.toml"
+
+
 def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _explain(error: ValidationError) -> str:
-    problems = (f"{_setting_name(problem['loc'])}: {problem['msg']}" for problem in error.errors())
+    problems = (f"{_setting_name(problem['loc'])}: {_words(problem)}" for problem in error.errors())
     return f"The settings are not valid. {'; '.join(problems)}. See docs/settings.md."
+
+
+def _words(problem: ErrorDetails) -> str:
+    unknown = problem["type"] == "extra_forbidden"
+    return "there is no such setting" if unknown else problem["msg"].removeprefix("Value error, ")
 
 
 def _setting_name(location: tuple[int | str, ...]) -> str:

@@ -124,7 +124,7 @@ def test_a_search_is_an_address_and_back_leads_back(
 def test_a_search_that_finds_nothing_says_so(page: Page) -> None:
     page.fill("#search-box", "Unicorn")
     page.keyboard.press("Enter")
-    expect(page.locator("#gallery-notice")).to_have_text("No picture carries this label yet.")
+    expect(page.locator("#gallery-notice")).to_have_text("No image carries this label yet.")
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -258,7 +258,7 @@ def test_an_image_that_cannot_be_read_says_why(page: Page, photographs: dict[str
     expect(page.locator('.card[data-status="rejected"] .card-state')).to_contain_text("image", timeout=60_000)
     page.locator(".card-link").click()
     expect(page.locator("#page-image .notice")).to_contain_text("It could not be read")
-    expect(page.locator("#page-image .frame")).to_have_attribute("data-nothing", "No picture to show")
+    expect(page.locator("#page-image .frame")).to_have_attribute("data-nothing", "No image to show")
 
 
 def test_a_lost_connection_is_tried_again(page: Page, photographs: dict[str, Path]) -> None:
@@ -373,7 +373,7 @@ def test_a_folder_is_uploaded_without_what_is_no_picture(page: Page, tmp_path: P
     (tmp_path / ".hidden").write_text("nothing to see")
     page.set_input_files("#folder", tmp_path)
     recognized(page, 2)
-    expect(page.locator("#queue-summary")).to_contain_text("1 file is no picture and left out")
+    expect(page.locator("#queue-summary")).to_contain_text("1 file is no image and was left out")
 
 
 def test_somebody_is_told_and_no_longer_told(page: Page, screenshots: Path) -> None:
@@ -382,7 +382,7 @@ def test_somebody_is_told_and_no_longer_told(page: Page, screenshots: Path) -> N
     page.get_by_label("Mail address").fill("ana@example.org")
     page.get_by_label("Only for these labels").fill("Dog, Cat")
     page.get_by_role("button", name="Tell me").click()
-    expect(page.get_by_text("Mail · Dog, Cat · each picture")).to_be_visible()
+    expect(page.get_by_text("Mail · Dog, Cat · each image")).to_be_visible()
 
     page.get_by_label("By", exact=True).select_option("webhook")
     page.get_by_label("Webhook URL").fill("http://127.0.0.1:9/hook")

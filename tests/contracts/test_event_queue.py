@@ -161,6 +161,30 @@ def test_a_message_released_for_later_waits(stores: Stores) -> None:
     receive_one(stores)
 
 
+def test_a_delivery_that_does_not_count_is_not_counted_however_often(stores: Stores) -> None:
+    send(stores)
+    last = receive_last(stores)
+
+    for _ in range(3):
+        stores.event_queue.release(last, "not its fault", 10, is_counted=False)
+        assert stores.event_queue.receive(1, 0) == []
+        stores.clock.advance(10)
+        last = receive_one(stores)
+        assert (last.receive_count, last.is_last) == (MAX_RECEIVE_COUNT, True)
+
+    stores.event_queue.release(last, "its fault", 0)
+    assert len(stores.event_queue.dead_letters().items) == 1
+
+
+def test_releasing_late_without_counting_leaves_the_message_to_its_new_owner(stores: Stores) -> None:
+    late, again = let_the_lease_pass_on(stores)
+    stores.event_queue.release(late, "too late", 0, is_counted=False)
+
+    assert stores.event_queue.receive(10, 0) == []
+    stores.event_queue.release(again, "again", 0)
+    assert receive_one(stores).receive_count == again.receive_count + 1
+
+
 def test_only_the_last_delivery_is_marked_as_last(stores: Stores) -> None:
     send(stores)
     marks = []

@@ -203,6 +203,18 @@ def test_a_mistyped_data_folder_is_not_an_empty_store(command: str, tmp_path: Pa
     assert not (tmp_path / "typo").exists()
 
 
+@pytest.mark.parametrize("command", ["search", "verify", "backup b"])
+def test_a_folder_of_something_else_is_no_data_folder_and_stays_as_it_is(command: str, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").touch()
+
+    result = run(*command.split(), "--data", tmp_path / "photos")
+
+    assert result.code == 1
+    assert "photos is no data folder" in result.err
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
+
+
 def test_a_failure_is_one_line_without_a_traceback() -> None:
     run("subscribe", "me@example.com")
 

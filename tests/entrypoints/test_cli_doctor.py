@@ -39,7 +39,7 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> FakePool:
 def findings() -> dict[str, str]:
     """Run the doctor and return what is wrong, by check."""
     result = run("doctor", "--json")
-    values = [json.loads(line) for line in result.out.splitlines()]
+    values = json.loads(result.out)
     problems = {value["check"]: value["message"] for value in values if not value["ok"]}
     assert result.code == int(bool(problems))
     return problems
@@ -175,7 +175,7 @@ def test_the_mail_server_has_to_answer(pool: FakePool, monkeypatch: pytest.Monke
 
 
 def test_each_check_is_told_apart(pool: FakePool) -> None:
-    names = [json.loads(line)["check"] for line in run("doctor", "--json").out.splitlines()]
+    names = [finding["check"] for finding in json.loads(run("doctor", "--json").out)]
 
     assert names == [
         *("Python", "packages", "model files", "settings"),

@@ -301,6 +301,31 @@ def test_a_thumbnail_that_cannot_be_made_says_why(site: Site, error: Exception, 
     assert client.get(f"/images/{site.recognized()}/thumbnail").status_code == code
 
 
+def test_thumbnails_that_wait_for_a_recognizer_delay_no_other_request(site: Site) -> None:
+    """There are 40 threads for all requests: a page full of thumbnails must not take them."""
+    recognizer = threading.Event()
+    key = site.recognized()
+
+    def thumbnail(_key: str) -> bytes:
+        recognizer.wait(30)
+        return THUMBNAIL
+
+    app = create_app(replace(site.platform, thumbnail=thumbnail), site.settings, site.feed)
+
+    async def answers() -> tuple[int, list[int]]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ADDRESS) as client:
+            waiting = [asyncio.create_task(client.get(f"/images/{key}/thumbnail")) for _ in range(50)]
+            try:
+                async with asyncio.timeout(5):
+                    await asyncio.sleep(0.1)
+                    other = await client.get("/images")
+            finally:
+                recognizer.set()
+            return other.status_code, [answer.status_code for answer in await asyncio.gather(*waiting)]
+
+    assert asyncio.run(answers()) == (200, [200] * 50)
+
+
 @pytest.mark.parametrize("key", ["x", "0" * 26, "..%2f..%2flumitag.db", "%00"])
 @pytest.mark.parametrize("part", ["", "/content", "/thumbnail"])
 def test_no_key_leads_anywhere_else(shared_site: Site, key: str, part: str) -> None:

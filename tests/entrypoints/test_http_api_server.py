@@ -14,6 +14,8 @@ import pytest
 import uvicorn
 
 from lumitag.domain import Json
+from lumitag.entrypoints import _request_heads, guard, server
+from lumitag.entrypoints._request_heads import BoundedHeads
 from tests.entrypoints.conftest import Site, open_site
 
 
@@ -27,7 +29,13 @@ class Served:
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}")
         self.site.client = self.client
         config = uvicorn.Config(
-            self.site.app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=10
+            self.site.app,
+            http=BoundedHeads,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=10,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]})
@@ -164,6 +172,85 @@ def test_what_is_no_proper_request_is_refused(served: Served, request_text: str)
         status = answer_on(connection)[9:12]
 
     assert status in {b"400", b"421", b"415", b""}
+
+
+def chunked_post(served: Served) -> bytes:
+    """Return the head of a POST whose size is not announced."""
+    lines = (
+        "POST /relabel HTTP/1.1",
+        f"Host: 127.0.0.1:{served.port}",
+        "Content-Type: application/json",
+        "Transfer-Encoding: chunked",
+        "Connection: close",
+    )
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def test_the_server_bounds_the_heads_of_requests(served: Served) -> None:
+    config = server._uvicorn_config(served.site.platform, served.site.settings, served.site.feed)
+
+    assert config.http is BoundedHeads
+
+
+@pytest.mark.parametrize("more", [b"a" * 65_536, b"X-A: b\r\n" * 8192], ids=["one piece", "many lines"])
+@pytest.mark.parametrize("start", [b"GET /", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nX-A: ", b"2\r\n{}\r\n0\r\n"])
+def test_a_head_without_an_end_is_cut(served: Served, start: bytes, more: bytes) -> None:
+    head = chunked_post(served) if start.startswith(b"2") else b""  # What follows a body is a head, too.
+
+    with served.connect() as connection, pytest.raises((BrokenPipeError, ConnectionResetError)):
+        connection.sendall(head + start + more * 1024)  # 64 MB, far more than all the buffers in between
+
+
+def test_a_large_head_is_taken(served: Served) -> None:
+    assert served.client.get("/healthz", headers={"X-A": "a" * 60_000}).status_code == 200
+
+
+def test_a_body_in_many_small_chunks_is_taken(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(chunked_post(served))
+        connection.sendall(b"1\r\n{\r\n" + b"1\r\n \r\n" * 30_000 + b"1\r\n}\r\n0\r\n\r\n")
+        status = answer_on(connection)[9:12]
+
+    assert status == b"200"
+
+
+def test_a_header_after_the_body_counts_for_nothing(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(chunked_post(served))
+        connection.sendall(b"2\r\n{}\r\n0\r\nHost: evil.test\r\nOrigin: http://evil.test\r\n\r\n")
+        status = answer_on(connection)[9:12]
+
+    assert status == b"200"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: "])
+def test_a_connection_on_which_no_request_comes_is_closed(
+    served: Served, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(_request_heads, "HEAD_S", 0.2)
+
+    with served.connect() as connection:
+        connection.sendall(sent)
+        answer_on(connection)  # It ends, or this waits too long.
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "_BODY_S", 0.2)
+
+    with served.connect() as connection:
+        connection.sendall(chunked_post(served) + b"1\r\n{\r\n")
+        answer = answer_on(connection)
+
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"body_too_slow" in answer
+
+
+def test_an_answer_that_takes_long_is_waited_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_request_heads, "HEAD_S", 0.2)
+    monkeypatch.setattr(guard, "_BODY_S", 0.2)
+    key = served.site.upload()
+
+    assert served.client.post("/detect-labels", json={"key": key, "waitSeconds": 1}).status_code == 202
 
 
 def test_the_page_listens_until_the_server_stops(served: Served) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from lumitag.bootstrap import build_platform
 from lumitag.domain import Channel, Frequency, ImageStatus, Subscription, UploadRequest
 from lumitag.entrypoints import worker as worker_module
 from lumitag.entrypoints.worker import Worker
-from lumitag.errors import NotificationFailed, StoreUnavailable
+from lumitag.errors import NotificationFailed, StoreFull, StoreUnavailable
 from lumitag.platform import Platform
 from lumitag.settings import load_settings
 from lumitag.telemetry import configure_logging
@@ -137,6 +138,51 @@ def test_an_error_pauses_a_loop_and_does_not_end_it(
     key = house.upload()
 
     until(lambda: house.status(key) is ImageStatus.RECOGNIZED, "the loop has ended")
+
+
+def test_an_image_is_not_let_go_of_while_the_disk_is_full(
+    house: House, run: Callable[[Platform], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be hidden for the whole visibility timeout, and after some of those a dead letter."""
+    monkeypatch.setattr(worker_module, "_PAUSE_S", 0.01)
+    pipeline, is_full = house.platform.pipeline, threading.Event()
+    is_full.set()
+
+    def on_a_full_disk(work: Callable[..., Any]) -> Callable[..., Any]:
+        def fail_while_full(*arguments: Any, **options: Any) -> Any:
+            if is_full.is_set():
+                raise StoreFull
+            return work(*arguments, **options)
+
+        return fail_while_full
+
+    monkeypatch.setattr(pipeline.label_store, "save", on_a_full_disk(pipeline.label_store.save))
+    monkeypatch.setattr(pipeline.event_queue, "release", on_a_full_disk(pipeline.event_queue.release))
+    key = house.upload()
+    run(house.platform)
+
+    until(lambda: len(house.recognizer.asked) > 10, "it is not tried again")
+    is_full.clear()
+
+    until(lambda: house.status(key) is ImageStatus.RECOGNIZED, "it was not recognized when there was room again")
+    assert pipeline.dead_letters().items == ()
+
+
+def test_a_subscriber_with_much_to_be_told_lets_others_have_their_turn(
+    house: House, run: Callable[[Platform], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "_DELIVERIES", 1)
+    monkeypatch.setattr(worker_module, "_TURN_S", 0.0)
+    ids = {house.subscribe(f"http://127.0.0.1:{port}/").id for port in (1, 2)}
+    for _ in range(3):
+        house.upload()
+        [message] = house.platform.pipeline.event_queue.receive(1, 0)
+        house.platform.pipeline.recognize_image(message)
+
+    run(house.platform)
+
+    until(lambda: len(house.notifier.sent) == 6, "not all were told")
+    assert {told.id for told, _ in house.notifier.sent[:2]} == ids
 
 
 def test_a_subscriber_that_fails_rests_and_delays_nobody_else(house: House, run: Callable[[Platform], Worker]) -> None:

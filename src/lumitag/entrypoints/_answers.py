@@ -37,7 +37,7 @@ class UploadAnswer(_Outgoing):
 
 
 class BoundingBoxAnswer(_Outgoing):
-    """A place in the picture, as ratios of its width and height."""
+    """A place in the image, as ratios of its width and height."""
 
     left: float = Field(ge=0, le=1)
     top: float = Field(ge=0, le=1)

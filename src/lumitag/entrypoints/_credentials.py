@@ -1,6 +1,6 @@
 """The one secret of an installation, its token, and the sessions that follow from it.
 
-A page cannot send a header with its pictures and its event stream, but a cookie goes with everything. The cookie
+A page cannot send a header with its images and its event stream, but a cookie goes with everything. The cookie
 holds a time and its HMAC under the token, never the token itself, so there is nothing to store and nothing to steal
 that outlives it.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from html import escape
 from typing import Final
 
@@ -35,7 +36,7 @@ def docs_page(document: Json) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Lumitag HTTP API</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body>'
         f"<h1>Lumitag HTTP API {escape(document['info']['version'])}</h1>"
-        f"<p>{escape(document['info']['description'])}</p>"
+        f"<p>{_prose(document['info']['description'])}</p>"
         f'<p>For programs: <a href="openapi.json">openapi.json</a></p>{"".join(operations)}'
         f"<h1>Shapes</h1>{''.join(schemas)}</body></html>"
     )
@@ -52,11 +53,15 @@ def _operation(method: str, path: str, operation: Json) -> str:
         (status, f"{escape(answer['description'])} {_contents(answer)}")
         for status, answer in sorted(operation["responses"].items())
     ]
-    named = _table([(name, escape(text)) for name, text in parameters])
+    named = _table([(name, _prose(text)) for name, text in parameters])
     return (
-        f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation.get('description', ''))}</p>"
+        f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{_prose(operation.get('description', ''))}</p>"
         f"{named}{sent}{_table(answers)}"
     )
+
+
+def _prose(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

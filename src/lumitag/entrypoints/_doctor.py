@@ -114,22 +114,22 @@ def _settings(found: list[Settings], overrides: dict[str, object]) -> str:
 
 
 def _recognition(settings: Settings) -> str:
-    """Recognize a picture that is made here: what matters is that an answer comes."""
+    """Recognize an image that is made here: what matters is that an answer comes."""
     from PIL import Image  # noqa: PLC0415 - a broken installation must not stop the other checks
 
     from lumitag.adapters.local.recognizer import build_recognizer_pool  # noqa: PLC0415 - likewise
 
-    picture = io.BytesIO()
-    Image.radial_gradient("L").resize((_PICTURE_SIDE_PX, _PICTURE_SIDE_PX)).convert("RGB").save(picture, "JPEG")
+    image = io.BytesIO()
+    Image.radial_gradient("L").resize((_PICTURE_SIDE_PX, _PICTURE_SIDE_PX)).convert("RGB").save(image, "JPEG")
     pool = build_recognizer_pool(settings.model_copy(update={"workers": 1}))
     with contextlib.closing(pool):
         pool.start()
         if not pool.wait_ready(_START_TIMEOUT_S):
             raise Problem("No recognizer process starts. Look at the lines above, or install Lumitag again.")
-        picture.seek(0)
-        recognition = pool.recognize(picture)
+        image.seek(0)
+        recognition = pool.recognize(image)
     if (recognition.width, recognition.height) != (_PICTURE_SIDE_PX, _PICTURE_SIDE_PX):
-        raise Problem("The recognizer misreads pictures. Install Lumitag again.")
+        raise Problem("The recognizer misreads images. Install Lumitag again.")
     return f"works, model {recognition.model_version}"
 
 

@@ -21,6 +21,7 @@ STATUS: Final[Mapping[type[errors.LumitagError], int]] = {
     errors.InvalidRequest: 400,
     errors.UnsupportedBody: 415,
     errors.BodyTooLarge: 413,
+    errors.BodyTooSlow: 408,
     errors.Unauthorized: 401,
     errors.ForbiddenOrigin: 403,
     errors.WrongHost: 421,

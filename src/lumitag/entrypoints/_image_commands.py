@@ -83,7 +83,7 @@ def show(
     *,
     key: Annotated[str, typer.Argument(metavar="KEY", help="The key of the image.")],
     table: options.AsTable = False,
-    json: options.AsJSON = False,
+    json: options.AsJSONObject = False,
     min_confidence: options.MinConfidence = None,
     data: options.Data = None,
 ) -> int:

@@ -35,7 +35,7 @@ def is_image_name(name: str) -> bool:
 
 def _expand(text: str) -> Iterator[Path]:
     path = Path(text)
-    if _is_folder(path):
+    if text and _is_folder(path):  # An empty text is a forgotten variable, not this folder.
         yield from images_in(path)
     elif _exists(path) or not glob.has_magic(text):
         yield path

@@ -75,7 +75,8 @@ class LabelCache:
                 return work()
             except (sqlite3.Error, OSError) as error:
                 self._connection = None
-                self._warn(f"The cache {self._path} cannot be used and is left alone: {error}.")
+                reason = (error.strerror if isinstance(error, OSError) else None) or error
+                self._warn(f"The cache {self._path} cannot be used and is left alone: {reason}.")
                 return None
 
     def _open(self) -> sqlite3.Connection:

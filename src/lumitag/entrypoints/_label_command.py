@@ -134,6 +134,8 @@ class Tally:
 
     def summary(self) -> str:
         """Return one line for people: `300 images, 12.3 a second, 2 unreadable`."""
+        if not self._images:
+            return "No image found. Folders are searched for JPEG, PNG, WebP and GIF files, hidden ones left out."
         seconds = max(time.monotonic() - self._start, 1e-9)
         parts = [f"{self._images:,} image{'' if self._images == 1 else 's'}", f"{self._images / seconds:,.1f} a second"]
         return ", ".join([*parts, f"{self.failed:,} unreadable"] if self.failed else parts)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, Self
 
-from lumitag.domain import Json, Label, Recognition
+from lumitag.domain import Json, Label, Recognition, visible_labels
 from lumitag.entrypoints._file_facts import FileFacts
 from lumitag.entrypoints._label_cache import LabelCache
 from lumitag.errors import RecognitionFailed, RecognizerUnavailable, UnreadableImage
@@ -189,7 +189,7 @@ def model_name(settings: Settings) -> str:
 
 def shown_labels(recognition: Recognition, min_confidence: float, max_labels: int) -> tuple[Label, ...]:
     """Return the labels at or above `min_confidence` percent, at most `max_labels`."""
-    return tuple(label for label in recognition.labels if label.confidence >= min_confidence)[:max_labels]
+    return visible_labels(recognition.labels, min_confidence, max_labels)
 
 
 def line_of(path: Path, outcome: Outcome, min_confidence: float, max_labels: int) -> Json:

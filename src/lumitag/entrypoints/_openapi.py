@@ -19,11 +19,11 @@ from lumitag.entrypoints._schemas import IMAGE_CONTENT, KEY_EXAMPLE
 from lumitag.entrypoints.guard import DOORS
 
 _ABOUT: Final = (
-    "Upload a picture, get its labels, search by them, be told. "
+    "Upload an image, get its labels, search by them, be told. "
     'Every error is `{"error": code, "message": what happened and what to do, "requestId"}`.'
 )
 _ALWAYS: Final = (400, 403, 421, 500)
-_TO_BODIES: Final = (413, 415)
+_TO_BODIES: Final = (408, 413, 415)
 _STORED: Final = (503, 507)
 _WITH_KEY: Final = (404,)
 _OWN: Final = {

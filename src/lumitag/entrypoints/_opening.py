@@ -31,13 +31,19 @@ def settings_for(**options: Any) -> Settings:  # noqa: ANN401 - each setting has
 def opened(settings: Settings, create: bool = False) -> Iterator[Platform]:
     """Lend the platform over the data folder; a server may be running on it.
 
-    A folder that is not there is an error unless `create`: a mistyped path must not look like an empty store.
+    A folder that is not there, or holds something else, is an error unless `create`: a mistyped path must not look
+    like an empty store.
     """
+    from lumitag.adapters.local.platform import DATABASE_NAME  # noqa: PLC0415 - see above
     from lumitag.bootstrap import build_platform  # noqa: PLC0415 - see above
 
     if not create and not settings.data.is_dir():
         raise StoreUnavailable(
             f'There is no data folder {settings.data}. Name another with --data, or start one with "lumitag up".'
+        )
+    if not create and not (settings.data / DATABASE_NAME).exists():
+        raise StoreUnavailable(
+            f'{settings.data} is no data folder. Name another with --data, or start one with "lumitag up".'
         )
     platform = build_platform(settings)
     try:

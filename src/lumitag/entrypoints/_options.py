@@ -32,6 +32,7 @@ MaxLabels = Annotated[
 ]
 AsTable = Annotated[bool, typer.Option("--table", help="A table for people; the default on a terminal.")]
 AsJSON = Annotated[bool, typer.Option("--json", help="One JSON array.")]
+AsJSONObject = Annotated[bool, typer.Option("--json", help="One JSON object; the default in a pipe.")]
 AsJSONL = Annotated[bool, typer.Option("--jsonl", help="JSON Lines: one object a line; the default in a pipe.")]
 AsCSV = Annotated[bool, typer.Option("--csv", help="CSV for spreadsheets.")]
 XMP = Annotated[

@@ -114,13 +114,14 @@ def download_image(key: KeyInPath, request: Request, served: ServedHere) -> Resp
 
 
 @router.get("/images/{key}/thumbnail", response_class=Response, responses=_THUMBNAIL)
-def show_thumbnail(key: KeyInPath, request: Request, served: ServedHere) -> Response:
+async def show_thumbnail(key: KeyInPath, request: Request, served: ServedHere) -> Response:
     """Return a small JPEG, longest side 320 px, without any metadata."""
-    served.pipeline.show_image(_checked(key))  # A deleted image is gone, whatever a browser has kept of it.
+    # A deleted image is gone, whatever a browser has kept of it.
+    await run_in_threadpool(served.pipeline.show_image, _checked(key))
     headers = {**_CONTENT_HEADERS, "ETag": f'"{key}-{__version__}"'}
     if _is_known(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return Response(served.platform.thumbnail(key), media_type="image/jpeg", headers=headers)
+    return Response(await served.thumbnail(key), media_type="image/jpeg", headers=headers)
 
 
 @router.get("/labels", response_model=LabelCountsAnswer)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
@@ -23,6 +25,12 @@ from lumitag.settings import Settings
 _LOOK_AGAIN_S: Final = 5.0
 _LOOK_AGAIN_UNTOLD_S: Final = 0.5
 
+_THUMBNAILS_AT_ONCE: Final = 8
+
+
+def _thumbnail_threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THUMBNAILS_AT_ONCE, "thumbnail")
+
 
 @dataclass(frozen=True)
 class Served:
@@ -33,11 +41,21 @@ class Served:
     credentials: Credentials
     feed: ChangeFeed
     is_told: bool
+    thumbnail_threads: ThreadPoolExecutor = field(default_factory=_thumbnail_threads)
 
     @property
     def pipeline(self) -> Pipeline:
         """The product."""
         return self.platform.pipeline
+
+    async def thumbnail(self, key: str) -> bytes:
+        """Return the small JPEG of an image.
+
+        Making one waits for a recognizer, so it has threads of its own: without a recognizer, a page full
+        of thumbnails would take all that the other requests have.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.thumbnail_threads, self.platform.thumbnail, key)
 
     async def settled(self, key: str, wait_s: float) -> ImageRecord:
         """Return the record of an image as soon as it is no longer pending, or after `wait_s` seconds as it is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +12,13 @@ from lumitag.domain import Json
 from lumitag.entrypoints import _options as options
 from lumitag.entrypoints._exit_codes import DONE, SOME_FAILED
 from lumitag.entrypoints._opening import settings_for
-from lumitag.entrypoints._output import OutputFormat, counted, note, write_lines, write_values
+from lumitag.entrypoints._output import OutputFormat, counted, json_array_lines, note, write_lines, write_values
 from lumitag.entrypoints._views import SETTINGS
 from lumitag.entrypoints.export import json_line
 
 if TYPE_CHECKING:
     from lumitag.entrypoints._backup_layout import Damage
+    from lumitag.entrypoints._doctor import Finding
 
 app = typer.Typer()
 
@@ -82,11 +84,15 @@ def doctor(json: options.AsJSON = False, data: options.Data = None) -> int:
     """Check everything that Lumitag needs on this machine."""
     from lumitag.entrypoints._doctor import diagnose  # noqa: PLC0415 - heavy
 
-    all_well = True
-    for finding in diagnose(data=data):
-        write_lines([json_line(finding.to_json()) if json else finding.line])
-        all_well = all_well and not finding.problem
-    return DONE if all_well else SOME_FAILED
+    findings: list[Finding] = []
+
+    def told() -> Iterator[Finding]:
+        for finding in diagnose(data=data):
+            findings.append(finding)
+            yield finding
+
+    write_lines(json_array_lines(one.to_json() for one in told()) if json else (one.line for one in told()))
+    return SOME_FAILED if any(one.problem for one in findings) else DONE
 
 
 @app.command()

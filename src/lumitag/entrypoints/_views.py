@@ -70,7 +70,7 @@ def image_page(record: Json) -> Iterator[str]:
     yield from _fact_lines(facts)
     if record["labels"]:
         yield "\n"
-        yield from table_lines(("LABEL", "CONFIDENCE", "BELOW", "SEEN"), map(_label_row, record["labels"]))
+        yield from table_lines(("LABEL", "CONFIDENCE", "PARENTS", "INSTANCES"), map(_label_row, record["labels"]))
 
 
 def dead_letter_json(letter: DeadLetter) -> Json:
@@ -97,5 +97,5 @@ def _fact_lines(facts: Json) -> Iterator[str]:
 
 
 def _label_row(label: Json) -> tuple[str, str, str, str]:
-    instances = f"{len(label['instances'])} x" if label["instances"] else ""
+    instances = str(len(label["instances"]) or "")
     return label["name"], f"{label['confidence']:.1f}", ", ".join(label["parents"]), instances

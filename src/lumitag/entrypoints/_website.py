@@ -39,7 +39,7 @@ def show_page(request: Request) -> Response:
 
 @router.api_route("/website/{name}", methods=["GET", "HEAD"])
 def show_file(name: str, request: Request) -> Response:
-    """Return a script, a style sheet or a picture of the page."""
+    """Return a script, a style sheet or an image of the page."""
     return _file(name, request)
 
 

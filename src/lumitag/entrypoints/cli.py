@@ -26,7 +26,7 @@ from lumitag.entrypoints._output import ReaderGoneError
 from lumitag.errors import InvalidRequest, InvalidSettings, LumitagError
 
 app = typer.Typer(
-    help="Label pictures as they arrive: upload, recognize, store the labels, notify, show and search.",
+    help="Label images as they arrive: upload, recognize, store the labels, notify, show and search.",
     epilog="Exit codes: 0 done, 1 some failed, 2 wrong use.",
     rich_markup_mode=None,  # Plain help looks the same on every terminal and in docs/cli.md.
     add_completion=False,
@@ -172,9 +172,18 @@ def _explain(error: Exception) -> str:
             text = error.message
         case typer.TyperException():
             context = getattr(error, "ctx", None)
-            text = f'{error.format_message()} See "{context.command_path if context else "lumitag"} --help".'
+            problem = error.format_message().replace("Value error, ", "").rstrip(".")
+            text = f'{problem}. See "{context.command_path if context else "lumitag"} --help".'
+        case PermissionError(filename=str()):
+            text = f"{error.strerror}: {error.filename}. Change its permissions, or name another."
+        case FileNotFoundError() | FileExistsError() | NotADirectoryError() | IsADirectoryError():
+            text = f"{error.strerror}: {error.filename}. Check the path."
+        case OSError(filename=None):
+            text = error.strerror or str(error)
+        case OSError():
+            text = f"{error.strerror}: {error.filename}"
         case _:
-            text = f"{error.strerror or error}: {error.filename}" if isinstance(error, OSError) else str(error)
+            text = str(error)
     return " ".join(text.split())
 
 

@@ -3,6 +3,7 @@
 JSON Lines carries everything; CSV is for spreadsheets, one row an image.
 A spreadsheet runs a cell that starts like a formula, and file names come from strangers. Such a cell gets an
 apostrophe in front (https://owasp.org/www-community/attacks/CSV_Injection); `plain` takes it away again.
+So does what follows a semicolon, because many spreadsheets begin a new cell there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from typing import Final
 from lumitag.domain import ImageRecord, Json
 
 # The apostrophes in front make `neutral` reversible: a text that looks neutralised already gets one more.
-_FORMULA: Final = re.compile(r"'*(?:[\t\r\n]|\s*[=+\-@＝＋－＠])")  # noqa: RUF001 - spreadsheets take the full-width signs too
+_FORMULA: Final = r"(?='*(?:[\t\r\n]|\s*[=+\-@＝＋－＠]))"  # noqa: RUF001 - spreadsheets take the full-width signs too
+_START: Final = re.compile(rf"(^|;){_FORMULA}")
+_NEUTRAL_START: Final = re.compile(rf"(^|;)'{_FORMULA}")
 _SEPARATOR: Final = "; "
 _COLUMNS: Final = (
     "key",
@@ -78,12 +81,12 @@ def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Itera
 
 def neutral(text: str) -> str:
     """Return `text` so that no spreadsheet takes it for a formula."""
-    return f"'{text}" if _FORMULA.match(text) else text
+    return _START.sub(r"\1'", text)
 
 
 def plain(text: str) -> str:
     """Return what `neutral` was given: its exact inverse."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+    return _NEUTRAL_START.sub(r"\1", text)
 
 
 def label_cells(record: Json) -> tuple[str, str]:

@@ -7,6 +7,7 @@ who asks (token or session)? and is what it brings of a kind and size that we ta
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,7 @@ from lumitag.entrypoints._http_errors import Incoming, content_length, has_body,
 from lumitag.entrypoints._own_hosts import OwnHosts, is_well_formed
 from lumitag.errors import (
     BodyTooLarge,
+    BodyTooSlow,
     ForbiddenOrigin,
     InvalidRequest,
     LumitagError,
@@ -28,6 +30,7 @@ from lumitag.errors import (
 from lumitag.settings import Settings
 
 MAX_BODY_BYTES: Final = 64 * 1024
+_BODY_S: Final = 20.0
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -154,11 +157,19 @@ async def _received(door: Door, scope: Scope, receive: Receive) -> Receive:
     """Return what the application reads from: for a small body, the body itself, counted while it came in."""
     if door.max_body_bytes is None or not has_body(Headers(scope=scope)):
         return receive
+    try:
+        async with asyncio.timeout(_BODY_S):
+            return await _whole_body(door.max_body_bytes, receive)
+    except TimeoutError:
+        raise BodyTooSlow from None
+
+
+async def _whole_body(max_bytes: int, receive: Receive) -> Receive:
     body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
-        if len(body) > door.max_body_bytes:
+        if len(body) > max_bytes:
             raise BodyTooLarge
         if message["type"] != "http.request":
             return _replayed(message, receive)

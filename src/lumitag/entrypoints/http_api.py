@@ -59,7 +59,8 @@ def create_app(platform: Platform, settings: Settings, feed: ChangeFeed | None =
     if feed is not None:
         app.include_router(_routes_operations.events_router)
     if platform.uploads is not None:
-        app.router.routes.append(_routes_uploads.UploadRoute(served, platform.uploads))
+        # The first one, because it is the busiest: routes are tried in turn.
+        app.router.routes.insert(0, _routes_uploads.UploadRoute(served, platform.uploads))
     app.add_api_route("/docs", _show_docs, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(RequestLog, metrics=platform.metrics)
@@ -115,15 +116,23 @@ def _allowed(request: Request) -> str:
 
 def _explain(problems: Sequence[Any]) -> str:
     """Return one sentence a problem, each with the name of the field that it is about."""
-    return " ".join(dict.fromkeys(f"{_field(problem['loc'])}: {_words(problem)}." for problem in problems[:5]))
+    return " ".join(dict.fromkeys(_sentence(problem) for problem in problems[:5]))
+
+
+def _sentence(problem: Any) -> str:  # noqa: ANN401 - pydantic's
+    if problem["type"] == "json_invalid":
+        return "The body is not valid JSON."
+    if problem["type"] == "extra_forbidden":
+        return f"{_field(problem['loc'])}: there is no such field."
+    if problem["type"] == "model_attributes_type":
+        return "The body must be a JSON object."
+    return f"{_field(problem['loc'])}: {_words(problem)}."
 
 
 def _field(location: Sequence[str | int]) -> str:
-    names = [str(part) for part in location[1:]] or [str(part) for part in location]
+    names = [str(part) for part in location[1:] if not str(part).endswith("Body")] or [str(part) for part in location]
     return ".".join(names).encode("ascii", "backslashreplace").decode()[:_LONGEST_NAME]
 
 
 def _words(problem: Any) -> str:  # noqa: ANN401 - pydantic's
-    if problem["type"] == "json_invalid":
-        return "the body is not valid JSON"
     return str(problem["msg"]).removeprefix("Value error, ").encode("ascii", "backslashreplace").decode()

@@ -10,6 +10,7 @@ from typing import NoReturn, TextIO
 import uvicorn
 
 from lumitag.bootstrap import Platform, build_platform
+from lumitag.entrypoints._request_heads import BoundedHeads
 from lumitag.entrypoints.http_api import create_app
 from lumitag.entrypoints.live_events import ChangeFeed
 from lumitag.entrypoints.worker import Worker
@@ -50,6 +51,7 @@ def _run(platform: Platform, settings: Settings, feed: ChangeFeed, listener: soc
 def _uvicorn_config(platform: Platform, settings: Settings, feed: ChangeFeed) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(platform, settings, feed),
+        http=BoundedHeads,
         log_config=None,
         access_log=False,  # The guard writes one line a request, without query strings and signatures.
         server_header=False,

@@ -21,6 +21,7 @@ _PAUSE_S: Final = 1.0
 _OUTBOX_POLL_S: Final = 0.2
 _REST_S: Final = 30.0  # A subscriber that just failed is left alone for so long; the others are not delayed.
 _DELIVERIES: Final = 8  # Subscribers that are told at the same time.
+_TURN_S: Final = 10.0  # Then it is another subscriber's turn: slow ones with much to be told delay nobody else.
 _HOUSEKEEPING_S: Final = 60.0
 _STOP_TIMEOUT_S: Final = 10.0
 _SPARE_THREADS: Final = 2  # They receive and save while the others wait for a recognizer process.
@@ -72,7 +73,9 @@ class Worker:
 
     def _recognize(self, message: Message[ImageUploaded]) -> None:
         started = time.monotonic()
-        outcome = self._pipeline.recognize_image(message)
+        outcome = self._outcome(message)
+        if outcome is None:
+            return
         seconds = time.monotonic() - started
         self._metrics.count("recognize_total", outcome=outcome.value)
         self._metrics.observe("recognize_seconds", seconds)
@@ -87,6 +90,20 @@ class Worker:
             duration_ms=round(seconds * 1000, 1),
         )
 
+    def _outcome(self, message: Message[ImageUploaded]) -> Outcome | None:
+        """Recognize one image until the store takes what came of it; return None if the worker is stopped before.
+
+        On a full disk not even the message can be given back: whoever let go of it would hide it until its lease
+        ends, and cost it an attempt.
+        """
+        while True:
+            try:
+                return self._pipeline.recognize_image(message)
+            except StoreError as error:
+                log("store_unavailable", "warning", reason=error.code)
+            if self._stopping.wait(_PAUSE_S):
+                return None
+
     def _notify_loop(self) -> None:
         """Hand every subscriber that is due to a thread of its own, one at a time each, until stopping."""
         busy: dict[str, Future[bool]] = {}
@@ -99,14 +116,15 @@ class Worker:
                         busy[subscription_id] = deliveries.submit(self._tell, subscription_id)
 
     def _tell(self, subscription_id: str) -> bool:
-        """Tell one subscriber all that waits; return whether it took everything."""
+        """Tell one subscriber what waits, for one turn; return whether it took everything it was told."""
+        turn_ends = time.monotonic() + _TURN_S
         while not self._stopping.is_set():
             tried = self._pipeline.notify(subscription_id)
             for message, outcome in tried:
                 self._note_delivery(message, outcome)
             if any(outcome is Outcome.RETRIED for _, outcome in tried):
                 return False
-            if not tried:
+            if not tried or time.monotonic() >= turn_ends:
                 break
         return True
 

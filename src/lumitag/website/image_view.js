@@ -128,8 +128,10 @@ export class ImageView {
 
   /** More is stored than is shown: what a reader wants to see is decided here, not when a model runs. */
   showLabels() {
+    const least = this.least.value();
+    const isSure = (/** @type {{confidence: number}} */ { confidence }) => confidence >= least;
     const labels = this.record?.labels ?? [];
-    const seen = labels.filter((label) => label.confidence >= this.least.value());
+    const seen = labels.filter(isSure).map((label) => ({ ...label, instances: label.instances.filter(isSure) }));
     this.list.show(seen);
     this.boxes.show(seen);
     this.light(null);

@@ -8,23 +8,23 @@ const both = new Intl.ListFormat("en", { type: "conjunction" });
 /** @param {number} count @param {string} one @param {string} many */
 const counted = (count, one, many) => `${number.format(count)} ${count === 1 ? one : many}`;
 /** @param {number} count */
-const images = (count) => counted(count, "picture", "pictures");
+const images = (count) => counted(count, "image", "images");
 
 export const words = {
-  skip: "Skip to the pictures",
+  skip: "Skip to the images",
   navigation: "Pages",
-  gallery: "Pictures",
+  gallery: "Images",
   told: "Be told",
   notFoundTitle: "There is nothing here",
 
   // Uploading
-  emptyTitle: "Drop a picture here",
+  emptyTitle: "Drop an image here",
   emptyText:
-    "Anywhere on this page, or paste it, or choose it. What it shows is written below it, so that typing “Tree” finds it again.",
-  exampleLabels: ["Tree", "Sun"],
-  trayHint: "Drop pictures anywhere on this page, paste them, or choose them.",
+    "Anywhere on this page, or paste it, or choose it. What it shows is written below it, so that typing “Boat” finds it again.",
+  exampleLabels: ["Boat", "Kite"],
+  trayHint: "Drop images anywhere on this page, paste them, or choose them.",
   trayTypes: "JPEG, PNG, WebP or GIF",
-  choose: "Choose pictures",
+  choose: "Choose images",
   chooseFolder: "Choose a folder",
   dropNow: "Let go to upload",
   queue: "Uploads",
@@ -54,7 +54,7 @@ export const words = {
   /** @param {number} count */
   andWaiting: (count) => `and ${number.format(count)} more ${count === 1 ? "waits" : "wait"}`,
   /** @param {number} count */
-  leftOut: (count) => `${counted(count, "file is", "files are")} no picture and left out`,
+  leftOut: (count) => `${counted(count, "file is no image and was", "files are no images and were")} left out`,
   /** @param {{done: number, total: number, failed: number, leftOut: number}} count */
   queueSummary: ({ done, total, failed, leftOut }) =>
     [
@@ -70,18 +70,18 @@ export const words = {
   uploadEnded: (done, failed) => `${images(done)} uploaded${failed ? `, ${number.format(failed)} not uploaded` : ""}.`,
 
   // Gallery
-  searchLabel: "Search pictures by label",
+  searchLabel: "Search images by label",
   searchHint: "Search by label",
   suggestions: "Labels",
-  showAll: "Show all pictures",
+  showAll: "Show all images",
   loadMore: "Load more",
-  nothingFound: "No picture carries this label yet.",
-  nothingWithStatus: "No picture is in this state.",
+  nothingFound: "No image carries this label yet.",
+  nothingWithStatus: "No image is in this state.",
   /** @param {string[]} labels @param {string} status */
   queryText: (labels, status) =>
     [labels.length ? both.format(labels) : "", status ? words.statusOf(status) : ""].filter(Boolean).join(" · "),
   /** @param {string} name */
-  searchFor: (name) => `Show all pictures with ${name}`,
+  searchFor: (name) => `Show all images with ${name}`,
   /** @param {string} status */
   statusOf: (status) =>
     ({ pending: "recognizing", recognized: "recognized", rejected: "rejected", failed: "failed" })[status] ?? status,
@@ -98,18 +98,18 @@ export const words = {
   endedOne: (name, reason) => `${name}: ${reason}`,
 
   // One image
-  back: "All pictures",
-  previous: "Newer picture",
-  next: "Older picture",
+  back: "All images",
+  previous: "Newer image",
+  next: "Older image",
   labels: "Labels",
   download: "Download",
   delete: "Delete",
   /** @param {string} name */
   deleteTitle: (name) => `Delete ${name}?`,
-  deleteText: "The picture and its labels are deleted for good.",
+  deleteText: "The image and its labels are deleted for good.",
   deleted: "Deleted.",
-  deletedElsewhere: "This picture has been deleted.",
-  noPreview: "No picture to show",
+  deletedElsewhere: "This image has been deleted.",
+  noPreview: "No image to show",
   recognizingNow: "It is being recognized. The labels appear here as soon as they are known.",
   rejectedTitle: "It could not be read",
   failedTitle: "It could not be recognized",
@@ -130,23 +130,23 @@ export const words = {
   recognizedBy: (model) => `recognized by ${model}`,
 
   // Be told
-  toldText: "Get a mail or a webhook call when a picture has been recognized.",
+  toldText: "Get a mail or a webhook call when an image has been recognized.",
   channel: "By",
   mail: "Mail",
   webhook: "Webhook",
   mailAddress: "Mail address",
   webhookAddress: "Webhook URL",
   onlyLabels: "Only for these labels",
-  onlyLabelsHint: "Dog, Cat. Leave it empty for all pictures.",
+  onlyLabelsHint: "Dog, Cat. Leave it empty for all images.",
   frequency: "How often",
-  each: "each picture",
+  each: "each image",
   hourly: "once an hour",
   daily: "once a day",
   minConfidence: "From this confidence",
   subscribe: "Tell me",
   subscriptions: "Who is told",
   noSubscriptions: "Nobody yet.",
-  allImages: "all pictures",
+  allImages: "all images",
   /** @param {string} address */
   unsubscribe: (address) => `Stop telling ${address}`,
   /** @param {string} address */

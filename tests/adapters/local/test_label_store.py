@@ -166,6 +166,28 @@ def test_a_change_that_is_undone_is_not_told(room: Room) -> None:
 # Deletion
 
 
+def test_labels_of_a_change_that_is_undone_are_not_taken_for_others(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their place in the dictionary is undone, too, and given to the next new label."""
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    room.subscribe()
+    first, second = room.uploaded(), room.uploaded()
+    monkeypatch.setattr(room.store, "_announce", fail)
+    with pytest.raises(sqlite3.OperationalError):
+        room.store.save(first.key, recognition(Label("Zebra", "zebra", 99.0)))
+    monkeypatch.undo()
+
+    saved = room.store.save(second.key, recognition(Label("Yak", "yak", 99.0)))
+
+    assert saved is not None
+    assert [label.name for label in saved.labels] == ["Yak"]
+    assert [label.name for label in room.store.get(second.key).labels] == ["Yak"]
+
+
 def test_deleting_drops_the_messages_of_all_queues(room: Room) -> None:
     subscription = room.subscribe()
     record, other = room.uploaded(), room.uploaded()

@@ -56,15 +56,25 @@ def test_what_is_delayed_is_not_due(outboxes: SQLiteOutboxes) -> None:
 
 
 def test_what_waits_can_be_seen_with_its_image(outboxes: SQLiteOutboxes) -> None:
-    outboxes.outbox("mail1").send([due(MAIL)])
+    outboxes.outbox("hook1").send([due(HOOK)])
 
     [waiting] = outboxes.waiting(10)
 
-    assert waiting["subscriptionId"] == "mail1"
+    assert waiting["subscriptionId"] == "hook1"
     assert waiting["fileName"] == "k1.jpg"
     assert waiting["attempts"] == 0
     assert waiting["reason"] is None
     assert waiting["dueTime"].endswith("Z")
+
+
+def test_what_is_due_without_a_mail_server_says_so(outboxes: SQLiteOutboxes) -> None:
+    outboxes.outbox("mail1").send([due(MAIL)])
+    outboxes.outbox("mail1").send([due(MAIL, "k2")], delay_s=3600)
+
+    now, later = outboxes.waiting(10)
+
+    assert "LUMITAG_SMTP_HOST" in now["reason"]
+    assert later["reason"] is None
 
 
 def test_a_delivery_that_took_too_long_is_due_again(database: Database) -> None:

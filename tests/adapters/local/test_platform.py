@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lumitag.adapters.local import _recognizer_pool
 from lumitag.adapters.local.object_store import FileObjectStore
 from lumitag.adapters.local.platform import open_database
 from lumitag.bootstrap import build_pipeline, build_platform
 from lumitag.domain import Channel, Frequency, ImageRecord, UploadRequest
-from lumitag.errors import ImageNotFound, InvalidSubscription, StoreDamaged, StoreInUse
+from lumitag.errors import ImageNotFound, InvalidSubscription, StoreDamaged, StoreInUse, WeightsChanged
 from lumitag.events import ImageDeleted
 from lumitag.platform import Platform
 from lumitag.settings import Settings, load_settings
 from tests.photographs import jpeg_of, photograph
+from tests.processes import wait_until
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -70,6 +75,33 @@ def test_a_thumbnail_is_made_once_and_gone_with_its_image(platform: Platform, mo
     assert store.read_thumbnail(key) is None
 
 
+def test_a_thumbnail_is_shown_though_the_disk_has_no_room_for_it(
+    platform: Platform, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = upload(platform, jpeg_of(photograph("cat")))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+
+    assert platform.thumbnail(key).startswith(b"\xff\xd8")
+    assert list((settings.data / "tmp").iterdir()) == []
+
+
+def test_a_recognizer_that_cannot_start_says_why_where_people_look(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_recognizer_pool, "_MODULE", "tests.adapters.local.unstartable_recognizer")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    platform.wait_recognizer(0)
+
+    unstarted = "no recognizer process is ready yet"
+    wait_until(lambda: platform.readiness()["recognizer"] != unstarted, 30, lambda: "nobody says what is wrong")
+    assert platform.readiness()["recognizer"] == WeightsChanged().message
+
+
 def test_a_second_server_is_refused_until_the_first_is_gone(platform: Platform, settings: Settings) -> None:
     platform.take_over()
     second = build_platform(settings)
@@ -106,6 +138,20 @@ def test_an_acknowledged_image_that_nothing_is_queued_about_is_queued(platform: 
 
     [message] = platform.pipeline.event_queue.receive(1, 0)
     assert (message.event.key, message.event.request_id) == (key, "request-1")
+
+
+def test_a_clock_that_was_set_back_does_not_keep_an_image_from_its_next_attempt(platform: Platform) -> None:
+    upload(platform, b"cat")
+    queue = platform.pipeline.event_queue
+    [message] = queue.receive(1, 0)
+    queue.release(message, "again", 3600)  # as long as a minute seems to be when the clock was an hour ahead
+
+    assert queue.receive(1, 0) == []
+    assert platform.keep_house()["delayed_images"] == 1
+    [again] = queue.receive(1, 0)
+    assert again.id == message.id
+    queue.release(again, "again", 60)
+    assert platform.keep_house()["delayed_images"] == 0
 
 
 def test_an_empty_mount_point_does_not_look_like_an_empty_store(platform: Platform, settings: Settings) -> None:

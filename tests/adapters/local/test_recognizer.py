@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import resource
 import signal
+import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +27,7 @@ from lumitag.errors import (
     RecognizerCrashed,
     RecognizerTimedOut,
     RecognizerUnavailable,
+    WeightsChanged,
 )
 from tests.photographs import jpeg_of, photograph
 from tests.processes import wait_until
@@ -152,6 +160,19 @@ def test_the_process_cannot_write_files_and_sees_no_secret(pool: RecognizerPool)
     assert names(pool, b"image!environment") == []
 
 
+def may_leave_the_network() -> bool:
+    """Return whether this kernel lets a process like ours have a network of its own, an empty one."""
+    with suppress(OSError):
+        return subprocess.run(["unshare", "--map-root-user", "--net", "true"], check=False).returncode == 0
+    return False
+
+
+@pytest.mark.skipif(not may_leave_the_network(), reason="this system lets no process leave the network")
+def test_the_process_can_call_nobody(pool: RecognizerPool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(RecognizerCrashed, match="unreachable"):
+        names(pool, b"image!call %d" % listener.getsockname()[1])
+
+
 def test_a_closed_pool_leaves_no_process_behind(pool: RecognizerPool) -> None:
     names(pool, b"image!good")
     pids = pool.pids
@@ -161,3 +182,83 @@ def test_a_closed_pool_leaves_no_process_behind(pool: RecognizerPool) -> None:
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
     with pytest.raises(RecognizerUnavailable):
         names(pool, b"image!good")
+
+
+def test_a_machine_that_cannot_start_processes_for_a_while_delays_images_and_no_more(
+    pool: RecognizerPool, causes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that starts all processes must outlive this: if it ended, nobody would ever be started again."""
+    start, failures = subprocess.Popen, [BlockingIOError(errno.EAGAIN, "no more processes")]
+
+    def fail_once(*arguments: Any, **options: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", fail_once)
+
+    assert names(pool, b"image!good") == ["Fine"]
+    assert causes == ["not_started"]
+
+
+def test_processes_are_watched_however_many_files_are_open(pool: RecognizerPool) -> None:
+    """`select` fails on descriptors from 1024 on: with so many connections open every image would fail."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1024)]
+    try:
+        assert names(pool, b"image!good") == ["Fine"]
+        assert names(pool, b"image!good") == ["Fine"]
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_pool_that_cannot_start_says_why_and_ends_at_once(
+    pool: RecognizerPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_recognizer_pool, "_MODULE", "tests.adapters.local.unstartable_recognizer")
+    monkeypatch.setattr(_recognizer_pool, "_LOOK_AFTER_S", 60.0)
+
+    pool.start()
+    wait_until(lambda: pool.problem, 30, lambda: "nobody says what is wrong")
+
+    assert pool.problem == WeightsChanged().message
+    assert [record.getMessage() for record in caplog.records] == ["recognizer_not_started"]
+    started = time.monotonic()
+    pool.close()
+    assert time.monotonic() - started < 5
+
+
+def test_a_pool_that_is_closed_while_it_starts_does_not_wait_for_its_processes(
+    pool: RecognizerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_recognizer_pool, "_MODULE", "tests.adapters.local.slow_recognizer")
+    pool.start()
+    wait_until(lambda: pool._starting, 30, lambda: "nothing starts")
+
+    started = time.monotonic()
+    pool.close()
+
+    assert time.monotonic() - started < 5
+
+
+def test_an_image_in_hand_when_the_pool_is_closed_is_not_blamed(pool: RecognizerPool) -> None:
+    names(pool, b"image!good")
+    with ThreadPoolExecutor(1) as threads:
+        hanging = threads.submit(names, pool, b"image!hang")
+        wait_until(lambda: pool._busy, 30, lambda: "nothing is in hand")
+        pool.close()
+
+        with pytest.raises(RecognizerUnavailable):
+            hanging.result()
+
+
+def test_a_thumbnail_does_not_wait_for_ever(pool: RecognizerPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for it holds a thread of the server: without an end, some pages would bring it to a standstill."""
+    monkeypatch.setattr(_recognizer_pool, "_MODULE", "tests.adapters.local.unstartable_recognizer")
+    monkeypatch.setattr(_recognizer_pool, "_THUMBNAIL_WAIT_S", 3.0)
+
+    with pytest.raises(RecognizerUnavailable, match="Install Lumitag again"):
+        pool.thumbnail(io.BytesIO(b"image!good"))

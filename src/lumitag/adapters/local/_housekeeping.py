@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from lumitag.adapters.local._database import Database
 from lumitag.adapters.local.event_queue import SQLiteEventQueue
@@ -12,6 +13,8 @@ from lumitag.adapters.local.label_store import SQLiteLabelStore
 from lumitag.adapters.local.object_store import FileObjectStore
 from lumitag.errors import ImageNotFound
 from lumitag.events import ImageUploaded
+
+_LONGEST_DELAY_S: Final = 600.0  # no image has to wait so long between two attempts
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Housekeeper:
             "bytes_of_deleted_images": repairs.deleted_images,
             "drafts": self.object_store.sweep(),
             "unqueued_images": self._queue_unfinished(),
+            "delayed_images": self.event_queue.hasten(_LONGEST_DELAY_S),
             "tombstones": self.label_store.forget_expired_tombstones(),
         }
         self.database.checkpoint()  # What was deleted leaves the write-ahead log, and with it the disk.

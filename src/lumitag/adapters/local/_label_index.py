@@ -18,7 +18,7 @@ _LAST_CHARACTER: Final = "\U0010ffff"
 
 
 class LabelIndex:
-    """Stores, removes and reads the labels of images. Remembers dictionary entries, which never change."""
+    """Stores, removes and reads the labels of images. Remembers dictionary entries: once committed, none changes."""
 
     def __init__(self) -> None:
         self._dictionary: dict[int, Label] = {}
@@ -33,18 +33,26 @@ class LabelIndex:
         connection.execute("UPDATE images SET packed_labels = ? WHERE id = ?", (_pack(labels, label_ids), image_id))
         _forget_unused(connection, {entry[0] for entry in before} - set(label_ids))
 
-    def read(self, connection: sqlite3.Connection, packed: str) -> tuple[Label, ...]:
-        """Return the labels that `packed` stands for."""
+    def read(self, connection: sqlite3.Connection, packed: str, *, is_committed: bool) -> tuple[Label, ...]:
+        """Return the labels that `packed` stands for.
+
+        What is not committed is not remembered: when it is undone, its id is given to the next new label.
+        """
+        entry_of = self._remembered_entry if is_committed else self._entry
         return tuple(
-            _label(self._entry(connection, label_id), confidence, instances)
+            _label(entry_of(connection, label_id), confidence, instances)
             for label_id, confidence, instances in json.loads(packed)
         )
 
+    def _remembered_entry(self, connection: sqlite3.Connection, label_id: int) -> Label:
+        entry = self._dictionary[label_id] = self._entry(connection, label_id)
+        return entry
+
     def _entry(self, connection: sqlite3.Connection, label_id: int) -> Label:
-        if label_id not in self._dictionary:
-            row = connection.execute("SELECT content FROM labels WHERE id = ?", (label_id,)).fetchone()
-            self._dictionary[label_id] = _entry_of(row["content"])
-        return self._dictionary[label_id]
+        if (known := self._dictionary.get(label_id)) is not None:
+            return known
+        row = connection.execute("SELECT content FROM labels WHERE id = ?", (label_id,)).fetchone()
+        return _entry_of(row["content"])
 
 
 def folded_name(name: str) -> str:

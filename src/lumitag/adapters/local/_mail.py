@@ -15,7 +15,7 @@ from email.policy import SMTP
 from typing import Final
 
 from lumitag.adapters.local._links import image_link, thumbnail_link
-from lumitag.domain import Subscription
+from lumitag.domain import Subscription, visible_labels
 from lumitag.events import ImageRecognized, NotificationDue
 
 _MOST_IMAGES: Final = 200  # a longer digest would outgrow what mail servers take; the page shows the rest
@@ -67,7 +67,8 @@ def _text(subscription: Subscription, images: Sequence[ImageRecognized], more: i
     blocks = [_text_block(subscription, image, base_url) for image in images]
     if more:
         blocks.append(f"And {more} more: {base_url}/")
-    blocks.append(f"-- \nYou get this mail because this address is subscribed at {base_url}/ - unsubscribe there.")
+    told = f"{base_url}/#/told"
+    blocks.append(f"-- \nYou get this mail because this address is subscribed at {told} - unsubscribe there.")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -82,19 +83,19 @@ def _text_block(subscription: Subscription, image: ImageRecognized, base_url: st
 
 def _html(subscription: Subscription, images: Sequence[ImageRecognized], more: int, base_url: str) -> str:
     blocks = "".join(_html_block(subscription, image, base_url) for image in images)
-    page = html.escape(f"{base_url}/")
+    page, told = html.escape(f"{base_url}/"), html.escape(f"{base_url}/#/told")
     rest = f'<p>And <a href="{page}">{more} more</a>.</p>\n' if more else ""
     return (
         '<!DOCTYPE html>\n<html lang="en"><body style="font-family: sans-serif; line-height: 1.5">\n'
         f"{blocks}{rest}"
         '<p style="color: #666; font-size: 0.85em">You get this mail because this address is subscribed at '
-        f'<a href="{page}">{page}</a> - unsubscribe there.</p>\n</body></html>\n'
+        f'<a href="{told}">{told}</a> - unsubscribe there.</p>\n</body></html>\n'
     )
 
 
 def _html_block(subscription: Subscription, image: ImageRecognized, base_url: str) -> str:
     name = html.escape(_one_line(image.file_name))
-    # The thumbnail is a link, not a picture: opening a mail must not call anybody.
+    # The thumbnail is a link, not an image: opening a mail must not call anybody.
     return (
         f'<p><a href="{html.escape(image_link(base_url, image.key))}">{name}</a><br>\n'
         f"{html.escape(_labels(subscription, image))}<br>\n"
@@ -103,7 +104,7 @@ def _html_block(subscription: Subscription, image: ImageRecognized, base_url: st
 
 
 def _labels(subscription: Subscription, image: ImageRecognized) -> str:
-    shown = [label for label in image.labels if label.confidence >= subscription.min_confidence]
+    shown = visible_labels(image.labels, subscription.min_confidence)
     return ", ".join(f"{_one_line(label.name)} ({label.confidence:.0f} %)" for label in shown) or "no labels"
 
 

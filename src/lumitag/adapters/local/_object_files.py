@@ -141,9 +141,13 @@ class ObjectFiles:
         path, draft = self._thumbnail_path(key), self.new_draft(key)
         with translated_os_errors():
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            with os.fdopen(create_private_file(draft), "wb") as file:
-                file.write(content)
-            draft.replace(path)
+            try:
+                with os.fdopen(create_private_file(draft), "wb") as file:
+                    file.write(content)
+                draft.replace(path)
+            except OSError:
+                draft.unlink(missing_ok=True)  # A full disk must not be filled with what cannot be kept.
+                raise
 
     def _make_folder(self, folder: Path) -> None:
         if folder not in self._made_folders:

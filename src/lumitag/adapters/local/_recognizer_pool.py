@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
+import math
 import os
 import select
 import shutil
@@ -44,9 +46,15 @@ from lumitag.errors import (
 T = TypeVar("T")
 
 _START_TIMEOUT_S: Final = 60.0
+_THUMBNAIL_WAIT_S: Final = 5.0  # somebody looks at the page: better no image now than an answer that never comes
 _LARGEST_ANSWER_BYTES: Final = 16 << 20
 _LOOK_AFTER_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 30.0
 _MODULE: Final = "lumitag.adapters.local._recognizer_process"
+_NOT_STARTED: Final = 'No recognizer process starts. What it wrote to standard error, or "lumitag doctor", says why.'
+_ALL_BUSY: Final = "All recognizers are busy. Try again in a few seconds."
+
+_logger = logging.getLogger(__name__)
 
 
 class _NotReached(Exception):
@@ -58,16 +66,14 @@ class RecognizerProcess:
 
     def __init__(self, options: dict[str, float], timeout_s: float) -> None:
         self._timeout_s = timeout_s
+        self.model_version = ""
         self._channel, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-m", _MODULE, str(theirs.fileno()), json.dumps(options)],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=_bare_environment(),
-            )
-        self.model_version = ""
+            try:
+                self._process = _started(theirs, options)
+            except BaseException:
+                self._channel.close()
+                raise
 
     @property
     def pid(self) -> int:
@@ -77,14 +83,18 @@ class RecognizerProcess:
     @property
     def is_alive(self) -> bool:
         """Whether it still runs and has not closed its socket. Only meaningful while it has nothing to do."""
-        return self._process.poll() is None and not select.select([self._channel], [], [], 0)[0]
+        return self._process.poll() is None and not _has_news(self._channel)
 
     def wait_ready(self) -> None:
-        """Wait until the models are loaded. Raises RecognizerCrashed or RecognizerTimedOut."""
-        self._channel.settimeout(_START_TIMEOUT_S)
-        kind, payload = self._receive(time.monotonic() + _START_TIMEOUT_S)
+        """Wait until the models are loaded. Raises RecognizerUnavailable with the reason, if the process knew one."""
+        try:
+            kind, payload = self._receive(time.monotonic() + _START_TIMEOUT_S)
+        except (RecognitionFailed, _NotReached):
+            raise RecognizerUnavailable(_NOT_STARTED) from None
+        if kind == REFUSED:
+            raise RecognizerUnavailable(json.loads(payload)["message"])
         if kind != READY:
-            raise RecognizerCrashed("The recognizer process does not start as it should.")
+            raise RecognizerUnavailable(_NOT_STARTED)
         self.model_version = payload.decode()
 
     def recognize(self, file: BinaryIO) -> Recognition:
@@ -147,7 +157,11 @@ class RecognizerPool:
         size: how many processes, one a core.
         options: what `_recognizer_process` needs: limits in bytes and pixels, the storage floor in percent.
         timeout_s: after so many seconds the process is killed and the image has lost one attempt.
-        on_restart: called with the cause (`crashed`, `timed_out`, `died_idle`) when a process has to be replaced.
+        on_restart: called with the cause (`crashed`, `timed_out`, `died_idle`, `not_started`) when a process has to
+            be replaced.
+
+    Attributes:
+        problem: why the last start of a process failed; empty once one has started.
     """
 
     def __init__(
@@ -166,6 +180,9 @@ class RecognizerPool:
         self._freed = threading.Condition(self._lock)  # for those who want a process: one wakes for each
         self._idle: deque[RecognizerProcess] = deque()
         self._busy: set[RecognizerProcess] = set()
+        self._starting: deque[RecognizerProcess] = deque()
+        self._failed_rounds = 0
+        self.problem = ""
         self._model_version = ""
         self._closed = False
         self._supervisor: threading.Thread | None = None
@@ -212,25 +229,28 @@ class RecognizerPool:
         return self._with_process(lambda process: process.recognize(file))
 
     def thumbnail(self, file: BinaryIO, max_side_px: int = 320) -> bytes:
-        """Return the image as a JPEG of at most `max_side_px` pixels a side, turned upright, without metadata."""
-        return self._with_process(lambda process: process.thumbnail(file, max_side_px))
+        """Return the image as a JPEG of at most `max_side_px` pixels a side, turned upright, without metadata.
+
+        Waits a few seconds for a free process. Raises UnreadableImage or RecognitionFailed.
+        """
+        return self._with_process(lambda process: process.thumbnail(file, max_side_px), _THUMBNAIL_WAIT_S)
 
     def close(self) -> None:
-        """End all processes. What they are working on fails with RecognizerCrashed."""
+        """End all processes. What they are working on fails with RecognizerUnavailable."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
             self._freed.notify_all()
-            for process in self._busy:
+            for process in (*self._busy, *self._starting):
                 process.end()
             while self._idle:
                 self._idle.pop().discard()
         if self._supervisor is not None:
             self._supervisor.join()
 
-    def _with_process(self, work: Callable[[RecognizerProcess], T]) -> T:
+    def _with_process(self, work: Callable[[RecognizerProcess], T], wait_s: float = math.inf) -> T:
         while True:
-            process = self._take()
+            process = self._take(time.monotonic() + wait_s)
             with contextlib.suppress(_NotReached):
                 return self._work(process, work)
             self._discard(process, "died_idle")
@@ -243,6 +263,8 @@ class RecognizerPool:
         except (RecognizerCrashed, RecognizerTimedOut) as error:
             cause = "timed_out" if isinstance(error, RecognizerTimedOut) else "crashed"
             self._discard(process, cause)
+            if self._closed:  # It was ended with the pool: nothing is known about the image.
+                raise RecognizerUnavailable from error
             raise
         except BaseException:
             self._give_back(process)
@@ -250,7 +272,7 @@ class RecognizerPool:
         self._give_back(process)
         return result
 
-    def _take(self) -> RecognizerProcess:
+    def _take(self, deadline: float) -> RecognizerProcess:
         self.start()
         with self._changed:
             while not self._closed:
@@ -260,8 +282,11 @@ class RecognizerPool:
                         self._busy.add(process)
                         return process
                     self._forget(process, "died_idle")
+                # After the last wait once more: what was freed in that moment woke nobody else.
+                elif (left_s := deadline - time.monotonic()) > 0:
+                    self._freed.wait(None if left_s == math.inf else left_s)
                 else:
-                    self._freed.wait()
+                    raise RecognizerUnavailable(_ALL_BUSY if self._busy else self.problem)
         raise RecognizerUnavailable
 
     def _give_back(self, process: RecognizerProcess) -> None:
@@ -293,34 +318,87 @@ class RecognizerPool:
 
     def _start_missing(self) -> None:
         """Start all that are missing at the same time, then wait for each."""
-        started = [RecognizerProcess(self._options, self._timeout_s) for _ in range(self._missing())]
-        for process in started:
-            try:
-                process.wait_ready()
-            except (RecognitionFailed, _NotReached):
-                process.discard()
-                self._on_restart("not_started")
-                time.sleep(_LOOK_AFTER_S)
-            else:
-                self._welcome(process)
+        problem = self._launch_missing()
+        while self._starting:
+            problem = self._await_start(self._starting[0]) or problem
+        if problem:
+            self._pause(problem)
+
+    def _launch_missing(self) -> str:
+        """Launch what is missing; return what was in the way, if something was."""
+        try:
+            while self._is_one_missing():
+                process = RecognizerProcess(self._options, self._timeout_s)
+                with self._lock:
+                    self._starting.append(process)
+        except OSError as error:  # No memory, processes or descriptors are left now; this thread has to outlive that.
+            return f"No recognizer process can be started: {error.strerror}. It is tried again."
+        return ""
+
+    def _await_start(self, process: RecognizerProcess) -> str:
+        """Wait until a process is ready; return why it is not, if it is not."""
+        try:
+            process.wait_ready()
+        except RecognizerUnavailable as error:
+            with self._lock:
+                self._starting.remove(process)
+            process.discard()
+            return error.message
+        self._welcome(process)
+        return ""
+
+    def _pause(self, problem: str) -> None:
+        """Say why a process did not start, and wait longer each time: a start costs a second of a core."""
+        with self._changed:
+            if self._closed:
+                return
+            self.problem = problem
+            _logger.error("recognizer_not_started", extra={"fields": {"reason": problem}})
+            self._on_restart("not_started")
+            pause_s = min(_LONGEST_PAUSE_S, _LOOK_AFTER_S * 2.0 ** min(self._failed_rounds, 10))
+            self._failed_rounds += 1
+            self._changed.wait_for(lambda: self._closed, pause_s)
 
     def _welcome(self, process: RecognizerProcess) -> None:
         with self._changed:
+            self._starting.remove(process)
             if self._closed:
                 process.discard()
                 return
             self._model_version = process.model_version
+            self._failed_rounds, self.problem = 0, ""
             self._idle.append(process)
             self._freed.notify()
             self._changed.notify_all()
 
+    def _is_one_missing(self) -> bool:
+        with self._lock:
+            return self._missing() > 0
+
     def _missing(self) -> int:
-        return 0 if self._closed else self._size - len(self._idle) - len(self._busy)
+        return 0 if self._closed else self._size - len(self._idle) - len(self._busy) - len(self._starting)
 
     def _drop_dead_idle(self) -> None:
         for process in [process for process in self._idle if not process.is_alive]:
             self._idle.remove(process)
             self._forget(process, "died_idle")
+
+
+def _started(theirs: socket.socket, options: dict[str, float]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-P", "-m", _MODULE, str(theirs.fileno()), json.dumps(options)],
+        pass_fds=[theirs.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=_bare_environment(),
+    )
+
+
+def _has_news(channel: socket.socket) -> bool:
+    """Return whether something can be read, be it the end. Not with `select`: it knows only descriptors below 1024."""
+    watch = select.poll()
+    watch.register(channel, select.POLLIN)
+    return bool(watch.poll(0))
 
 
 def _checked(kind: bytes, payload: bytes, expected: bytes) -> bytes:

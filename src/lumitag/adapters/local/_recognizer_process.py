@@ -2,7 +2,8 @@
 
 It is started by `_recognizer_pool`, holds one end of a socket, and gets each image as an open file descriptor.
 It may not write files, open many of them, grow beyond its memory limit, gain privileges or dump core;
-it dies with its parent. Nothing it answers is trusted to be more than JSON or bytes of the announced length.
+where Linux allows it, it has no network; it dies with its parent.
+Nothing it answers is trusted to be more than JSON or bytes of the announced length.
 
 A request is `REQUEST` (kind, longest side of a thumbnail in pixels) with the descriptor attached;
 an answer is `ANSWER` (kind, length) followed by that many bytes.
@@ -35,6 +36,8 @@ BROKEN: Final = b"!"
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
+_CLONE_NEWUSER: Final = 0x1000_0000
+_CLONE_NEWNET: Final = 0x4000_0000
 _NICE: Final = 3  # Uploads are acknowledged first; recognizing them comes second.
 
 
@@ -43,7 +46,11 @@ def main(arguments: list[str]) -> None:
     channel = socket.socket(fileno=int(arguments[0]))
     options = json.loads(arguments[1])
     _give_up_powers(options["memory_bytes"])
-    server = _Server(channel, options)
+    try:
+        server = _Server(channel, options)
+    except LumitagError as error:  # The parent cannot see why else: nobody reads our last words on standard error.
+        channel.sendall(_refusal(error))
+        sys.exit(1)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         server.announce()
         _silence_native_warnings()
@@ -93,7 +100,7 @@ class _Server:
             else:
                 self._answer(BYTES_RESULT, self._thumbnail(content, side_px, self._limits))
         except LumitagError as error:
-            self._answer(REFUSED, _to_bytes({"code": error.code, "message": error.message}))
+            self._channel.sendall(_refusal(error))
         except MemoryError:
             self._answer(BROKEN, b"The recognizer ran out of memory on this image.")
             sys.exit(1)  # After a failed allocation nothing in this process is to be relied on.
@@ -101,7 +108,15 @@ class _Server:
             self._answer(BROKEN, f"The recognizer failed on this image: {type(error).__name__}: {error}".encode())
 
     def _answer(self, kind: bytes, payload: bytes) -> None:
-        self._channel.sendall(ANSWER.pack(kind, len(payload)) + payload)
+        self._channel.sendall(_framed(kind, payload))
+
+
+def _framed(kind: bytes, payload: bytes) -> bytes:
+    return ANSWER.pack(kind, len(payload)) + payload
+
+
+def _refusal(error: LumitagError) -> bytes:
+    return _framed(REFUSED, _to_bytes({"code": error.code, "message": error.message}))
 
 
 def _read_whole(descriptor: int, max_bytes: int) -> bytes:
@@ -133,9 +148,13 @@ def _give_up_powers(memory_bytes: int) -> None:
     with contextlib.suppress(OSError):
         os.nice(_NICE)
     if sys.platform == "linux":
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-        prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        system = ctypes.CDLL(None, use_errno=True)
+        # An empty network: root may have one, others only together with a user namespace, and some systems refuse.
+        if system.unshare(_CLONE_NEWNET) != 0:
+            system.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+        system.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        # Last, because a new user namespace makes the kernel forget it.
+        system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _silence_native_warnings() -> None:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from lumitag.adapters.local._links import image_link, thumbnail_link
-from lumitag.domain import Json, Subscription, time_to_json
+from lumitag.domain import Json, Subscription, time_to_json, visible_labels
 from lumitag.events import NotificationDue
 
 _PREFIX: Final = "whsec_"
@@ -39,7 +39,7 @@ def payload(subscription: Subscription, notification: NotificationDue, base_url:
 
 def _data(subscription: Subscription, notification: NotificationDue, base_url: str) -> Json:
     image = notification.image
-    labels = [label for label in image.labels if label.confidence >= subscription.min_confidence]
+    labels = visible_labels(image.labels, subscription.min_confidence)
     return {
         "key": image.key,
         "fileName": image.file_name,

@@ -104,15 +104,16 @@ class SQLiteEventQueue(Generic[E]):
             lambda connection: connection.executemany(f"DELETE FROM messages WHERE {_OWNED}", owned)  # noqa: S608
         )
 
-    def release(self, message: Message[E], reason: str, delay_s: float) -> None:
+    def release(self, message: Message[E], reason: str, delay_s: float, *, is_counted: bool = True) -> None:
         """Give a message back: delivered again after `delay_s`, or a dead letter if `message.is_last`.
 
+        Unless `is_counted` this delivery has not been, and the message is never a dead letter by it.
         One whose lease has passed on stays with its new owner: that is no error.
         """
-        if message.is_last:
+        if message.is_last and is_counted:
             self.bury(message, reason)
         else:
-            self._database.write(lambda connection: self._release(connection, message, reason, delay_s))
+            self._database.write(lambda connection: self._release(connection, message, reason, delay_s, is_counted))
 
     def bury(self, message: Message[E], reason: str) -> None:
         """Make a message a dead letter at once. One whose lease has passed on stays with its new owner."""
@@ -169,6 +170,20 @@ class SQLiteEventQueue(Generic[E]):
         server died is not the fault of the image.
         """
         return self._database.write(self._release_abandoned)
+
+    def hasten(self, longest_delay_s: float) -> int:
+        """Deliver at once what would wait longer than anybody has asked for; return how many messages.
+
+        For a clock that was set back: what is due by the old time would come hours or years late.
+        """
+        return self._database.write(
+            lambda connection: (
+                connection.execute(
+                    f"UPDATE messages SET due_time = 0 WHERE {_WAITING} AND due_time > :latest",  # noqa: S608
+                    self._facts(latest=self._due(longest_delay_s)),
+                ).rowcount
+            )
+        )
 
     def waiting(self, limit: int = 50) -> list[WaitingMessage]:
         """Return the messages that wait, those delivered next first."""
@@ -251,13 +266,18 @@ class SQLiteEventQueue(Generic[E]):
         is_last = row["receive_count"] >= self._max_receive_count
         return Message(row["id"], event, row["lease_token"], row["receive_count"], is_last)
 
-    def _release(self, connection: sqlite3.Connection, message: Message[E], reason: str, delay_s: float) -> None:
+    def _release(
+        self, connection: sqlite3.Connection, message: Message[E], reason: str, delay_s: float, is_counted: bool
+    ) -> None:
+        owned = self._facts(id=message.id, receipt=message.receipt)
         connection.execute(
             f"""
-            UPDATE messages SET lease_token = NULL, leased_until = NULL, due_time = :due, reason = :reason
+            UPDATE messages
+            SET lease_token = NULL, leased_until = NULL, due_time = :due, reason = :reason,
+                receive_count = receive_count - :uncounted
             WHERE {_OWNED}
             """,  # noqa: S608
-            self._facts(id=message.id, receipt=message.receipt, reason=reason, due=self._due(delay_s)),
+            {**owned, "reason": reason, "due": self._due(delay_s), "uncounted": 0 if is_counted else 1},
         )
         self._database.on_commit(connection, self._arrivals.announce)
 

@@ -228,7 +228,7 @@ class SQLiteLabelStore:
     def _changed(self, connection: sqlite3.Connection, key: str) -> ImageRecord:
         row = _records.find(connection, key)
         assert row is not None
-        record = self._record(connection, row)
+        record = self._record(connection, row, is_committed=False)
         self._tell_change(connection, record)
         return record
 
@@ -236,8 +236,8 @@ class SQLiteLabelStore:
         if (on_change := self._on_change) is not None:
             self._database.on_commit(connection, lambda: on_change(change))
 
-    def _record(self, connection: sqlite3.Connection, row: sqlite3.Row) -> ImageRecord:
-        return _records.record_of(row, self._labels.read(connection, row["packed_labels"]))
+    def _record(self, connection: sqlite3.Connection, row: sqlite3.Row, *, is_committed: bool = True) -> ImageRecord:
+        return _records.record_of(row, self._labels.read(connection, row["packed_labels"], is_committed=is_committed))
 
     def _keys(self, query: str, *parameters: str | int) -> list[str]:
         with self._database.read() as connection:

@@ -17,6 +17,7 @@ from lumitag.ports import DeadLetter
 
 _PREFIX: Final = "outbox/"
 _LARGEST_PAGE: Final = 1000
+_NO_MAIL_SERVER: Final = "No mail server is set. Set LUMITAG_SMTP_HOST and start again."
 
 # One bound on each side of the prefix, so that SQLite uses the index on queue names.
 _OUTBOXES: Final = "queue >= 'outbox/' AND queue < 'outbox0'"
@@ -108,13 +109,14 @@ class SQLiteOutboxes:
             rows = connection.execute(
                 f"""
                 SELECT id, key, subscription_id, json_extract(body, '$.image.fileName') AS file_name,
-                       due_time, sent_time, receive_count, reason
+                       due_time, sent_time, receive_count, reason,
+                       (SELECT channel FROM subscriptions WHERE subscriptions.id = subscription_id) AS channel
                 FROM messages WHERE {_OUTBOXES} AND dead_time IS NULL
                 ORDER BY due_time, number LIMIT ?
                 """,  # noqa: S608
                 (max(1, min(limit, _LARGEST_PAGE)),),
             ).fetchall()
-        return [_waiting_json(row) for row in rows]
+        return [self._waiting_json(row) for row in rows]
 
     def dead_letters(self, limit: int = 50, cursor: str | None = None) -> Page[DeadLetter]:
         """Return the dead letters of all subscriptions, newest first. Raises InvalidCursor."""
@@ -138,6 +140,20 @@ class SQLiteOutboxes:
         wanted = None if ids is None else list(ids)
         return [key for name in self._dead_queues(wanted) for key in self.outbox(name).redrive(wanted)]
 
+    def _waiting_json(self, row: sqlite3.Row) -> Json:
+        due = time_from_ms(row["due_time"] or row["sent_time"])
+        has_no_server = row["channel"] == Channel.MAIL and Channel.MAIL not in self._channels
+        is_stuck = has_no_server and due <= self._clock()
+        return {
+            "id": row["id"],
+            "subscriptionId": row["subscription_id"],
+            "key": row["key"],
+            "fileName": row["file_name"],
+            "dueTime": time_to_json(due),
+            "attempts": row["receive_count"],
+            "reason": row["reason"] or (_NO_MAIL_SERVER if is_stuck else None),
+        }
+
     def _dead_queues(self, ids: list[str] | None) -> list[str]:
         with self._database.read() as connection:
             query = f"SELECT DISTINCT subscription_id FROM messages WHERE {_OUTBOXES} AND dead_time IS NOT NULL"  # noqa: S608
@@ -156,15 +172,3 @@ def _dead_letter(row: sqlite3.Row) -> DeadLetter:
         receive_count=row["receive_count"],
         dead_time=time_from_ms(row["dead_time"]),
     )
-
-
-def _waiting_json(row: sqlite3.Row) -> Json:
-    return {
-        "id": row["id"],
-        "subscriptionId": row["subscription_id"],
-        "key": row["key"],
-        "fileName": row["file_name"],
-        "dueTime": time_to_json(time_from_ms(row["due_time"] or row["sent_time"])),
-        "attempts": row["receive_count"],
-        "reason": row["reason"],
-    }

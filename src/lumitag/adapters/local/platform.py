@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from lumitag import __version__
@@ -18,6 +18,7 @@ from lumitag.adapters.local.object_store import FileObjectStore
 from lumitag.adapters.local.outboxes import SQLiteOutboxes
 from lumitag.adapters.local.recognizer import ONNXRecognizer, RecognizerPool, build_recognizer_pool
 from lumitag.domain import Channel, Frequency, Subscription
+from lumitag.errors import StoreError
 from lumitag.events import ImageUploaded
 from lumitag.pipeline import Pipeline
 from lumitag.platform import OnChange, Platform
@@ -60,7 +61,8 @@ class _Parts:
             return known
         with self.object_store.open(key) as file:
             content = self.pool.thumbnail(file)
-        self.object_store.write_thumbnail(key, content)
+        with suppress(StoreError):  # On a full disk it cannot be kept, but it can be shown.
+            self.object_store.write_thumbnail(key, content)
         self.label_store.get(key)  # Raises if the image was deleted meanwhile: then nobody may see it any more.
         return content
 
@@ -70,7 +72,7 @@ class _Parts:
         return {
             "database": "ok" if self.database.is_healthy else "does not take writes; look at the log, then restart",
             "objects": "ok" if self.object_store.is_healthy else "cannot be flushed; check the disk, then restart",
-            "recognizer": "ok" if self.pool.ready_count else "no recognizer process is ready yet",
+            "recognizer": "ok" if self.pool.ready_count else self.pool.problem or "no recognizer process is ready yet",
             "room": "ok" if free >= self.settings.min_free_bytes else f"only {free:,} bytes are free",
         }
 
