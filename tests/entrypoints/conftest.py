@@ -15,8 +15,8 @@ from fastapi import FastAPI
 
 from lumitag.bootstrap import build_platform
 from lumitag.domain import Json, Label
+from lumitag.entrypoints.http.live_events import ChangeFeed
 from lumitag.entrypoints.http_api import create_app
-from lumitag.entrypoints.live_events import ChangeFeed
 from lumitag.platform import Platform
 from lumitag.settings import Settings, load_settings
 from tests.fakes import DOG, FakeRecognizer

@@ -14,9 +14,9 @@ import pytest
 from lumitag.adapters.local._data_folder import DataFolderLock
 from lumitag.adapters.local._database import Database
 from lumitag.bootstrap import build_platform
-from lumitag.entrypoints import _backup
-from lumitag.entrypoints._image_files import images_in
-from lumitag.entrypoints._upload_files import upload_file
+from lumitag.entrypoints.commands import backup
+from lumitag.entrypoints.commands.image_files import images_in
+from lumitag.entrypoints.commands.upload_files import upload_file
 from lumitag.errors import StoreDamaged
 from lumitag.settings import load_settings
 from tests.entrypoints.test_cli import a_jpeg, isolate, opened, recognize_all, recognize_waiting, run, uploaded
@@ -107,14 +107,14 @@ def test_a_backup_under_load_holds_everything_acknowledged_before_it_began(tmp_p
 
 def test_an_image_deleted_meanwhile_is_forgotten_and_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, deleted = uploaded("a.jpg", "b.jpg", folder=tmp_path)
-    copying = _backup._copied_images
+    copying = backup._copied_images
 
     def delete_first(*arguments: Any) -> Any:
         with opened() as platform:
             platform.pipeline.delete_image(deleted)
         return copying(*arguments)
 
-    monkeypatch.setattr(_backup, "_copied_images", delete_first)
+    monkeypatch.setattr(backup, "_copied_images", delete_first)
     assert run("backup", tmp_path / "backup").code == 0
     run("restore", tmp_path / "backup", "--data", tmp_path / "again")
 
@@ -151,7 +151,7 @@ def test_a_backup_that_fails_leaves_nothing_that_looks_like_one(
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_backup, "copied", full)
+    monkeypatch.setattr(backup, "copied", full)
     result = run("backup", tmp_path / "backups" / "today")
 
     assert (result.code, "No space left" in result.err) == (1, True)

@@ -105,7 +105,7 @@ def test_a_changed_model_file_is_named(pool: FakePool, tmp_path: Path, monkeypat
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "sha256.json").write_text('{"a.onnx": "00"}')
     (tmp_path / "weights" / "a.onnx").write_bytes(b"changed")
-    monkeypatch.setattr("lumitag.entrypoints._doctor.resources.files", lambda _package: tmp_path)
+    monkeypatch.setattr("lumitag.entrypoints.commands.doctor.resources.files", lambda _package: tmp_path)
 
     assert findings() == {"model files": "a.onnx is not the file that was released. Install Lumitag again."}
 
@@ -138,7 +138,7 @@ def test_a_data_folder_that_takes_no_writes_is_named(pool: FakePool, monkeypatch
     def read_only(*_arguments: object, **_options: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("lumitag.entrypoints._doctor.tempfile.NamedTemporaryFile", read_only)
+    monkeypatch.setattr("lumitag.entrypoints.commands.doctor.tempfile.NamedTemporaryFile", read_only)
 
     assert "Read-only file system" in findings()["data folder"]
 
@@ -147,7 +147,7 @@ def test_a_disk_that_cannot_be_flushed_is_named(pool: FakePool, monkeypatch: pyt
     def broken(_descriptor: int) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("lumitag.entrypoints._doctor.os.fsync", broken)
+    monkeypatch.setattr("lumitag.entrypoints.commands.doctor.os.fsync", broken)
 
     assert "Input/output error" in findings()["data folder"]
 

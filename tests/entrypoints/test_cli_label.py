@@ -18,11 +18,11 @@ from typing import Any, BinaryIO
 import pytest
 
 from lumitag.domain import Recognition
-from lumitag.entrypoints import _label_command
-from lumitag.entrypoints._image_files import find_images, natural_order
-from lumitag.entrypoints._label_cache import LabelCache, cache_path
-from lumitag.entrypoints._label_files import FileLabeller, Problem, model_name
-from lumitag.entrypoints._tables import printable
+from lumitag.entrypoints.commands import label_command
+from lumitag.entrypoints.commands.image_files import find_images, natural_order
+from lumitag.entrypoints.commands.label_cache import LabelCache, cache_path
+from lumitag.entrypoints.commands.label_files import FileLabeller, Problem, model_name
+from lumitag.entrypoints.commands.tables import printable
 from lumitag.errors import RecognizerCrashed
 from lumitag.settings import load_settings
 from tests.entrypoints.test_cli import FakePool, a_jpeg, isolate, run, run_process
@@ -40,7 +40,7 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> FakePool:
 
 
 def use(pool: FakePool, monkeypatch: pytest.MonkeyPatch) -> FakePool:
-    monkeypatch.setattr(_label_command, "build_recognizer_pool", lambda _settings: pool)
+    monkeypatch.setattr(label_command, "build_recognizer_pool", lambda _settings: pool)
     return pool
 
 
@@ -242,7 +242,7 @@ class TestCache:
         (tmp_path / "weights").mkdir()
         (tmp_path / "weights" / "sha256.json").write_text("{}")
         (tmp_path / "fusion.py").write_text("one")
-        monkeypatch.setattr("lumitag.entrypoints._label_files.resources.files", lambda _package: tmp_path)
+        monkeypatch.setattr("lumitag.entrypoints.commands.label_files.resources.files", lambda _package: tmp_path)
         names = {model_name(load_settings())}
         for file in ("fusion.py", "taxonomy.json", "weights/sha256.json"):
             (tmp_path / file).write_text("two")

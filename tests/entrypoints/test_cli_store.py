@@ -93,7 +93,7 @@ def test_images_are_found_by_their_labels(tmp_path: Path) -> None:
 
 
 def test_a_limit_beyond_one_page_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lumitag.entrypoints._opening._LARGEST_PAGE", 2)
+    monkeypatch.setattr("lumitag.entrypoints.commands.opening._LARGEST_PAGE", 2)
     uploaded(*(f"{number}.jpg" for number in range(5)), folder=tmp_path)
 
     assert len(lines(run("search", "--limit", 4).out)) == 4

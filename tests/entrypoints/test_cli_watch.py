@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lumitag.entrypoints import _label_command, _watch, _watch_command
-from lumitag.entrypoints._watch import FolderWatch, changed_images
+from lumitag.entrypoints.commands import label_command, watch, watch_command
+from lumitag.entrypoints.commands.watch import FolderWatch, changed_images
 from lumitag.settings import load_settings
 from tests.entrypoints.test_cli import FakePool, a_jpeg, isolate, opened, run, start_process
 from tests.photographs import jpeg_of, photograph
@@ -73,7 +73,7 @@ def test_a_file_that_vanishes_while_it_is_looked_at_harms_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cat = a_jpeg(folder, "cat.jpg")
-    monkeypatch.setattr(_watch, "images_in", lambda _folder: [folder / "gone.jpg", cat])
+    monkeypatch.setattr(watch, "images_in", lambda _folder: [folder / "gone.jpg", cat])
 
     assert FolderWatch(folder, settle_s=0.0).settled(1.0) == [cat]
 
@@ -112,11 +112,11 @@ def test_it_looks_again_after_a_rest(folder: Path) -> None:
 def test_labels_are_written_as_images_come(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(_label_command, "build_recognizer_pool", lambda _settings: FakePool())
+    monkeypatch.setattr(label_command, "build_recognizer_pool", lambda _settings: FakePool())
     settings = load_settings()
     batches = [[a_jpeg(folder, "1.jpg"), a_jpeg(folder, "2.jpg", b"broken")], [folder / "gone.jpg"]]
 
-    _watch_command.label_batches(batches, settings, _label_command.wishes(settings, None, None))
+    watch_command.label_batches(batches, settings, label_command.wishes(settings, None, None))
 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [Path(line["file"]).name for line in lines] == ["1.jpg", "2.jpg", "gone.jpg"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lumitag.domain import Label
-from lumitag.entrypoints import _label_command, _xmp
-from lumitag.entrypoints._xmp import SidecarDamagedError, label_paths, merged, write_sidecar
+from lumitag.entrypoints.commands import label_command, xmp
+from lumitag.entrypoints.commands.xmp import SidecarDamagedError, label_paths, merged, write_sidecar
 from tests.entrypoints.test_cli import ANIMAL, CAT, PET, FakePool, a_jpeg, isolate, run
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
@@ -38,7 +38,7 @@ def items(sidecar: bytes, name: str) -> list[str | None]:
 
 
 def test_labels_become_keywords_and_paths_in_bags() -> None:
-    sidecar = merged(_xmp._EMPTY, [ANIMAL, CAT, PET])
+    sidecar = merged(xmp._EMPTY, [ANIMAL, CAT, PET])
 
     assert items(sidecar, SUBJECT) == ["Animal", "Cat", "Pet"]
     assert items(sidecar, HIERARCHY) == ["Lumitag|Animal", "Lumitag|Animal|Pet|Cat", "Lumitag|Animal|Pet"]
@@ -80,7 +80,7 @@ def test_the_same_labels_change_nothing(tmp_path: Path) -> None:
 
 
 def test_a_name_with_markup_is_only_text() -> None:
-    assert items(merged(_xmp._EMPTY, [Label("<a> & ]]>", "x", 99.0)]), SUBJECT) == ["<a> & ]]>"]
+    assert items(merged(xmp._EMPTY, [Label("<a> & ]]>", "x", 99.0)]), SUBJECT) == ["<a> & ]]>"]
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_a_name_with_markup_is_only_text() -> None:
         b"no XML",
         b"",
         b"<html/>",
-        b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>' + _xmp._EMPTY,
-        b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>' + _xmp._EMPTY,
+        b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>' + xmp._EMPTY,
+        b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>' + xmp._EMPTY,
     ],
 )
 def test_a_damaged_or_dangerous_sidecar_is_left_as_it_is(
@@ -101,7 +101,7 @@ def test_a_damaged_or_dangerous_sidecar_is_left_as_it_is(
     with pytest.raises(SidecarDamagedError):
         merged(sidecar, [CAT])
 
-    monkeypatch.setattr(_label_command, "build_recognizer_pool", lambda _settings: FakePool())
+    monkeypatch.setattr(label_command, "build_recognizer_pool", lambda _settings: FakePool())
     result = run("label", image, "--xmp")
 
     assert result.code == 1
@@ -110,7 +110,7 @@ def test_a_damaged_or_dangerous_sidecar_is_left_as_it_is(
 
 
 def test_label_writes_the_labels_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_label_command, "build_recognizer_pool", lambda _settings: FakePool())
+    monkeypatch.setattr(label_command, "build_recognizer_pool", lambda _settings: FakePool())
 
     assert run("label", a_jpeg(tmp_path, "cat.jpg"), "--xmp", "--max-labels", 2).code == 0
 
@@ -127,7 +127,7 @@ def test_a_write_that_fails_leaves_the_old_sidecar_and_no_draft(
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lumitag.entrypoints._xmp.os.fsync", full)
+    monkeypatch.setattr("lumitag.entrypoints.commands.xmp.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_sidecar(image, [CAT])
 

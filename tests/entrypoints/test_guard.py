@@ -15,9 +15,9 @@ import pytest
 
 from lumitag import telemetry
 from lumitag.domain import Json
-from lumitag.entrypoints._credentials import COOKIE
-from lumitag.entrypoints._own_hosts import OwnHosts
-from lumitag.entrypoints.guard import DOORS, MAX_BODY_BYTES
+from lumitag.entrypoints.http.credentials import COOKIE
+from lumitag.entrypoints.http.guard import DOORS, MAX_BODY_BYTES
+from lumitag.entrypoints.http.own_hosts import OwnHosts
 from lumitag.settings import load_settings
 from tests.entrypoints.conftest import ADDRESS, TOKEN, InProcess, Site, bearer, open_site
 
@@ -297,7 +297,7 @@ def test_a_wrong_token_opens_no_session(locked_site: Site) -> None:
 
 def test_a_session_ends(locked_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     locked_site.client.post("/session", json={"token": TOKEN})
-    monkeypatch.setattr("lumitag.entrypoints._credentials.time.time", lambda: 4e9)
+    monkeypatch.setattr("lumitag.entrypoints.http.credentials.time.time", lambda: 4e9)
 
     assert locked_site.client.get("/images").status_code == 401
 

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from lumitag import errors
 from lumitag.domain import Json
-from lumitag.entrypoints._http_errors import STATUS, status_of
+from lumitag.entrypoints.http.http_errors import STATUS, status_of
 from lumitag.entrypoints.http_api import create_app
 from tests.entrypoints.conftest import ADDRESS, InProcess, Site, bearer, open_site
 from tests.fakes import DOG

@@ -14,8 +14,9 @@ import pytest
 import uvicorn
 
 from lumitag.domain import Json
-from lumitag.entrypoints import _request_heads, guard, server
-from lumitag.entrypoints._request_heads import BoundedHeads
+from lumitag.entrypoints import server
+from lumitag.entrypoints.http import guard, request_heads
+from lumitag.entrypoints.http.request_heads import BoundedHeads
 from tests.entrypoints.conftest import Site, open_site
 
 
@@ -227,7 +228,7 @@ def test_a_header_after_the_body_counts_for_nothing(served: Served) -> None:
 def test_a_connection_on_which_no_request_comes_is_closed(
     served: Served, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(_request_heads, "HEAD_S", 0.2)
+    monkeypatch.setattr(request_heads, "HEAD_S", 0.2)
 
     with served.connect() as connection:
         connection.sendall(sent)
@@ -246,7 +247,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(served: Served, monkeypatch
 
 
 def test_an_answer_that_takes_long_is_waited_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_request_heads, "HEAD_S", 0.2)
+    monkeypatch.setattr(request_heads, "HEAD_S", 0.2)
     monkeypatch.setattr(guard, "_BODY_S", 0.2)
     key = served.site.upload()
 

@@ -227,8 +227,8 @@ def test_a_client_that_leaves_leaves_nothing(site: Site, pieces: list[bytes]) ->
 
 
 def test_a_client_that_falls_silent_is_let_go(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lumitag.entrypoints._routes_uploads._SILENCE_S", 0.05)
-    monkeypatch.setattr("lumitag.entrypoints._http_errors._LINGER_S", 0.05)
+    monkeypatch.setattr("lumitag.entrypoints.http.routes_uploads._SILENCE_S", 0.05)
+    monkeypatch.setattr("lumitag.entrypoints.http.http_errors._LINGER_S", 0.05)
     grant = site.grant(CONTENT)
     headers = [(b"host", b"127.0.0.1:8000"), (b"content-type", b"image/jpeg"), (b"content-length", b"18")]
     sent: list[Any] = []

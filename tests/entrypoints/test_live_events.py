@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lumitag.domain import ImageRecord, ImageStatus, Json, now
-from lumitag.entrypoints.live_events import ChangeFeed
+from lumitag.entrypoints.http.live_events import ChangeFeed
 from lumitag.errors import TooManyListeners
 from lumitag.events import ImageDeleted
 from tests.entrypoints.conftest import CAT, Site
@@ -156,7 +156,7 @@ def test_deleted_means_gone_from_what_is_replayed() -> None:
 
 
 def test_silence_is_broken_by_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lumitag.entrypoints.live_events.HEARTBEAT_S", 0.02)
+    monkeypatch.setattr("lumitag.entrypoints.http.live_events.HEARTBEAT_S", 0.02)
 
     async def pieces() -> list[str]:
         with ChangeFeed().listen() as stream:

@@ -18,11 +18,10 @@ from typing import Annotated
 import typer
 
 from lumitag import __version__
-from lumitag.entrypoints import _image_commands, _store_commands, _subscription_commands
-from lumitag.entrypoints import _options as options
-from lumitag.entrypoints._exit_codes import BROKEN_PIPE, DONE, INTERRUPTED, SOME_FAILED, WRONG_USE
-from lumitag.entrypoints._opening import settings_for
-from lumitag.entrypoints._output import ReaderGoneError
+from lumitag.entrypoints.commands import image_commands, options, store_commands, subscription_commands
+from lumitag.entrypoints.commands.exit_codes import BROKEN_PIPE, DONE, INTERRUPTED, SOME_FAILED, WRONG_USE
+from lumitag.entrypoints.commands.opening import settings_for
+from lumitag.entrypoints.commands.output import ReaderGoneError
 from lumitag.errors import InvalidRequest, InvalidSettings, LumitagError
 
 app = typer.Typer(
@@ -105,7 +104,7 @@ def label(
     Folders are searched for JPEG, PNG, WebP and GIF files, hidden ones left out; files that are named are always
     tried. There is one result a file, in the order of the files. What was recognized before is not recognized again.
     """
-    from lumitag.entrypoints._label_command import label_paths, wishes  # noqa: PLC0415 - see above
+    from lumitag.entrypoints.commands.label_command import label_paths, wishes  # noqa: PLC0415 - see above
 
     output_format = options.output_format(table, json, jsonl, csv)
     settings = settings_for(workers=workers)
@@ -134,8 +133,8 @@ def watch(
 
     There is one line of JSON for each new or changed image. It is taken when it has not changed for a second.
     """
-    from lumitag.entrypoints import _watch_command as watching  # noqa: PLC0415 - see above
-    from lumitag.entrypoints._label_command import wishes  # noqa: PLC0415 - see above
+    from lumitag.entrypoints.commands import watch_command as watching  # noqa: PLC0415 - see above
+    from lumitag.entrypoints.commands.label_command import wishes  # noqa: PLC0415 - see above
 
     settings = settings_for(workers=workers, data=data)
     batches = watching.batches(folder, existing)
@@ -148,7 +147,7 @@ def watch(
     return DONE
 
 
-for _commands in (_image_commands, _subscription_commands, _store_commands):
+for _commands in (image_commands, subscription_commands, store_commands):
     app.add_typer(_commands.app)
 
 

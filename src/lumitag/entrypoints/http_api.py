@@ -14,33 +14,33 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from lumitag.entrypoints import (
-    _routes_images,
-    _routes_notices,
-    _routes_operations,
-    _routes_session,
-    _routes_uploads,
-    _website,
+from lumitag.entrypoints.http import (
+    routes_images,
+    routes_notices,
+    routes_operations,
+    routes_session,
+    routes_uploads,
+    website,
 )
-from lumitag.entrypoints._credentials import Credentials
-from lumitag.entrypoints._docs_page import DOCS_POLICY, docs_page
-from lumitag.entrypoints._http_errors import error_response
-from lumitag.entrypoints._openapi import openapi_of
-from lumitag.entrypoints._request_log import RequestLog
-from lumitag.entrypoints._served import Served
-from lumitag.entrypoints.guard import Guard
-from lumitag.entrypoints.live_events import ChangeFeed
+from lumitag.entrypoints.http.credentials import Credentials
+from lumitag.entrypoints.http.docs_page import DOCS_POLICY, docs_page
+from lumitag.entrypoints.http.guard import Guard
+from lumitag.entrypoints.http.http_errors import error_response
+from lumitag.entrypoints.http.live_events import ChangeFeed
+from lumitag.entrypoints.http.openapi import openapi_of
+from lumitag.entrypoints.http.request_log import RequestLog
+from lumitag.entrypoints.http.served import Served
 from lumitag.errors import InvalidRequest, LumitagError, MethodNotAllowed, NotFound
 from lumitag.platform import Platform
 from lumitag.settings import Settings
 
 _ROUTERS: Final = (
-    _routes_uploads.router,
-    _routes_images.router,
-    _routes_notices.router,
-    _routes_session.router,
-    _routes_operations.router,
-    _website.router,
+    routes_uploads.router,
+    routes_images.router,
+    routes_notices.router,
+    routes_session.router,
+    routes_operations.router,
+    website.router,
 )
 _LONGEST_NAME: Final = 100
 
@@ -57,10 +57,10 @@ def create_app(platform: Platform, settings: Settings, feed: ChangeFeed | None =
     for router in _ROUTERS:
         app.include_router(router)
     if feed is not None:
-        app.include_router(_routes_operations.events_router)
+        app.include_router(routes_operations.events_router)
     if platform.uploads is not None:
         # The first one, because it is the busiest: routes are tried in turn.
-        app.router.routes.insert(0, _routes_uploads.UploadRoute(served, platform.uploads))
+        app.router.routes.insert(0, routes_uploads.UploadRoute(served, platform.uploads))
     app.add_api_route("/docs", _show_docs, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(RequestLog, metrics=platform.metrics)

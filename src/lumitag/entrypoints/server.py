@@ -10,9 +10,9 @@ from typing import NoReturn, TextIO
 import uvicorn
 
 from lumitag.bootstrap import Platform, build_platform
-from lumitag.entrypoints._request_heads import BoundedHeads
+from lumitag.entrypoints.http.live_events import ChangeFeed
+from lumitag.entrypoints.http.request_heads import BoundedHeads
 from lumitag.entrypoints.http_api import create_app
-from lumitag.entrypoints.live_events import ChangeFeed
 from lumitag.entrypoints.worker import Worker
 from lumitag.errors import InvalidSettings
 from lumitag.settings import Settings, require_token_beyond_loopback

@@ -28,7 +28,8 @@ T = TypeVar("T")
 
 _LARGEST_GROUP: Final = 256
 _CHANGED_ROWS_PER_CHECKPOINT: Final = 500  # keeps the write-ahead log at a few megabytes
-_CACHE_KIB: Final = 16_000
+_WRITER_CACHE_KIB: Final = 16_000
+_READER_CACHE_KIB: Final = 2_000  # each thread of the server may have a reader of its own
 _SHOWN_PROBLEMS: Final = 3
 
 _logger = logging.getLogger(__name__)
@@ -159,6 +160,7 @@ class Database:
         except BaseException:
             connection.close()
             raise
+        connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
         # Checkpoints are made by hand because the automatic ones hide a failed flush.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         return connection
@@ -175,7 +177,7 @@ class Database:
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses acknowledged commits in a power cut
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
         return connection
 
     def _borrow_reader(self) -> Connection:

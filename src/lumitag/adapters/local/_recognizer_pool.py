@@ -266,8 +266,11 @@ class RecognizerPool:
             if self._closed:  # It was ended with the pool: nothing is known about the image.
                 raise RecognizerUnavailable from error
             raise
-        except BaseException:
+        except UnreadableImage:
             self._give_back(process)
+            raise
+        except BaseException:  # Half of its answer may still be on its way: the next image must not get that.
+            self._discard(process, "crashed")
             raise
         self._give_back(process)
         return result

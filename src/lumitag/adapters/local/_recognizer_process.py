@@ -20,6 +20,7 @@ import signal
 import socket
 import struct
 import sys
+from pathlib import Path
 from typing import Final
 
 from lumitag.errors import ImageTooLarge, LumitagError
@@ -138,6 +139,8 @@ def _give_up_powers(memory_bytes: int) -> None:
     """Limit what a taken-over decoder could do. Ctrl-C and a polite stop are the parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with contextlib.suppress(OSError):  # When the machine runs out of memory, this process goes, not its parent.
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
     for limit, value in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CORE, 0),

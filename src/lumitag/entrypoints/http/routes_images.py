@@ -14,7 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from lumitag import __version__
 from lumitag.domain import ImageRecord, ImageStatus, Json, is_key
-from lumitag.entrypoints._answers import (
+from lumitag.entrypoints.export import ExportFormat, export_lines
+from lumitag.entrypoints.http.answers import (
     ImageAnswer,
     ImagesAnswer,
     LabelCountsAnswer,
@@ -22,7 +23,7 @@ from lumitag.entrypoints._answers import (
     PendingAnswer,
     UnlabelledAnswer,
 )
-from lumitag.entrypoints._schemas import (
+from lumitag.entrypoints.http.schemas import (
     IMAGE_CONTENT,
     KEY_EXAMPLE,
     DetectLabelsBody,
@@ -30,8 +31,7 @@ from lumitag.entrypoints._schemas import (
     ListParameters,
     Percent,
 )
-from lumitag.entrypoints._served import Answer, ServedHere, images_json
-from lumitag.entrypoints.export import ExportFormat, export_lines
+from lumitag.entrypoints.http.served import Answer, ServedHere, images_json
 from lumitag.errors import ImageNotFound
 
 router: Final = APIRouter(tags=["images"])

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from lumitag.domain import ImageRecord, ImageStatus, Json
-from lumitag.entrypoints._credentials import Credentials
-from lumitag.entrypoints.live_events import ChangeFeed
+from lumitag.entrypoints.http.credentials import Credentials
+from lumitag.entrypoints.http.live_events import ChangeFeed
 from lumitag.pipeline import Pipeline
 from lumitag.platform import Platform
 from lumitag.settings import Settings

@@ -13,10 +13,10 @@ from fastapi.openapi.utils import get_openapi
 
 from lumitag import __version__
 from lumitag.domain import Json
-from lumitag.entrypoints._answers import ErrorAnswer, UploadAnswer
-from lumitag.entrypoints._credentials import COOKIE
-from lumitag.entrypoints._schemas import IMAGE_CONTENT, KEY_EXAMPLE
-from lumitag.entrypoints.guard import DOORS
+from lumitag.entrypoints.http.answers import ErrorAnswer, UploadAnswer
+from lumitag.entrypoints.http.credentials import COOKIE
+from lumitag.entrypoints.http.guard import DOORS
+from lumitag.entrypoints.http.schemas import IMAGE_CONTENT, KEY_EXAMPLE
 
 _ABOUT: Final = (
     "Upload an image, get its labels, search by them, be told. "

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from lumitag.domain import Json, UploadRequest
-from lumitag.entrypoints._file_facts import FileFacts
-from lumitag.entrypoints._label_files import Problem, opened_image
+from lumitag.entrypoints.commands.file_facts import FileFacts
+from lumitag.entrypoints.commands.label_files import Problem, opened_image
 from lumitag.errors import InvalidRequest, UnsupportedImageType, UploadRefused
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Final
 from lumitag import __version__
 from lumitag.adapters.local.platform import DATABASE_NAME, open_database
 from lumitag.domain import ImageQuery, ImageRecord, Json, now, time_to_json
-from lumitag.entrypoints._backup_layout import (
+from lumitag.entrypoints.commands.backup_layout import (
     MANIFEST_NAME,
     STORE_ID_NAME,
     Damage,
@@ -25,8 +25,8 @@ from lumitag.entrypoints._backup_layout import (
     object_name,
     published,
 )
-from lumitag.entrypoints._file_facts import FileFacts
-from lumitag.entrypoints._opening import opened
+from lumitag.entrypoints.commands.file_facts import FileFacts
+from lumitag.entrypoints.commands.opening import opened
 from lumitag.entrypoints.export import json_line
 from lumitag.errors import ImageNotFound, InvalidRequest
 from lumitag.pipeline import Pipeline

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lumitag.entrypoints._output import OutputFormat, chosen_format
+from lumitag.entrypoints.commands.output import OutputFormat, chosen_format
 
 Data = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="The data folder.  [default: LUMITAG_DATA or lumitag-data]")

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lumitag import telemetry
 from lumitag.domain import new_key
-from lumitag.entrypoints._http_errors import error_response
+from lumitag.entrypoints.http.http_errors import error_response
 from lumitag.errors import InternalError
 from lumitag.telemetry import Metrics
 

@@ -12,8 +12,8 @@ from typing import Final
 from lumitag.adapters.local._data_folder import DataFolderLock
 from lumitag.adapters.local.platform import open_database
 from lumitag.domain import ImageQuery, ImageRecord, Json
-from lumitag.entrypoints._backup import is_deleted
-from lumitag.entrypoints._backup_layout import (
+from lumitag.entrypoints.commands.backup import is_deleted
+from lumitag.entrypoints.commands.backup_layout import (
     MANIFEST_NAME,
     Damage,
     copied,
@@ -21,8 +21,8 @@ from lumitag.entrypoints._backup_layout import (
     manifest_entries,
     published,
 )
-from lumitag.entrypoints._file_facts import FileFacts
-from lumitag.entrypoints._opening import opened
+from lumitag.entrypoints.commands.file_facts import FileFacts
+from lumitag.entrypoints.commands.opening import opened
 from lumitag.errors import ImageNotFound, InvalidRequest, StoreDamaged
 from lumitag.pipeline import Pipeline
 from lumitag.settings import Settings

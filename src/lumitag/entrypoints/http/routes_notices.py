@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query
 
 from lumitag.domain import Channel, Frequency, Json, time_to_json
-from lumitag.entrypoints._answers import (
+from lumitag.entrypoints.http.answers import (
     DeadLettersAnswer,
     NewSubscriptionAnswer,
     OutboxAnswer,
@@ -15,14 +15,14 @@ from lumitag.entrypoints._answers import (
     RedrivenAnswer,
     SubscriptionsAnswer,
 )
-from lumitag.entrypoints._schemas import (
+from lumitag.entrypoints.http.schemas import (
     Cursor,
     RedriveAllBody,
     RedriveSomeBody,
     RelabelBody,
     SubscriptionBody,
 )
-from lumitag.entrypoints._served import Answer, ServedHere
+from lumitag.entrypoints.http.served import Answer, ServedHere
 from lumitag.ports import DeadLetter
 
 router: Final = APIRouter(tags=["notices"])

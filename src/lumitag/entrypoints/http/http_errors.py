@@ -76,6 +76,7 @@ class Incoming:
         self.ended = False
 
     async def __call__(self) -> Message:
+        """Return the next message, and note whether it was the last."""
         message = await self._receive()
         self.ended = not message.get("more_body")
         return message

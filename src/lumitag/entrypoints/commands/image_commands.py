@@ -8,13 +8,21 @@ from typing import Annotated
 import typer
 
 from lumitag.domain import ImageStatus
-from lumitag.entrypoints import _options as options
-from lumitag.entrypoints._exit_codes import DONE, SOME_FAILED
-from lumitag.entrypoints._image_files import find_images
-from lumitag.entrypoints._opening import opened, query_of, settings_for, shown_confidence
-from lumitag.entrypoints._output import Failures, OutputFormat, confirm, counted, note, write_lines, write_values
-from lumitag.entrypoints._upload_files import upload_files
-from lumitag.entrypoints._views import IMAGES, UPLOADS, image_page
+from lumitag.entrypoints.commands import options
+from lumitag.entrypoints.commands.exit_codes import DONE, SOME_FAILED
+from lumitag.entrypoints.commands.image_files import find_images
+from lumitag.entrypoints.commands.opening import opened, query_of, settings_for, shown_confidence
+from lumitag.entrypoints.commands.output import (
+    Failures,
+    OutputFormat,
+    confirm,
+    counted,
+    note,
+    write_lines,
+    write_values,
+)
+from lumitag.entrypoints.commands.upload_files import upload_files
+from lumitag.entrypoints.commands.views import IMAGES, UPLOADS, image_page
 from lumitag.entrypoints.export import ExportFormat, export_lines, json_line
 from lumitag.errors import ImageNotFound
 

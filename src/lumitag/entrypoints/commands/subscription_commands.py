@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lumitag.domain import Channel, Frequency, Json
-from lumitag.entrypoints import _options as options
-from lumitag.entrypoints._exit_codes import DONE
-from lumitag.entrypoints._opening import opened, settings_for, shown_confidence
-from lumitag.entrypoints._output import counted, note, write_lines, write_values
-from lumitag.entrypoints._views import DEAD_LETTERS, OUTBOX, SUBSCRIPTIONS, dead_letter_json
+from lumitag.entrypoints.commands import options
+from lumitag.entrypoints.commands.exit_codes import DONE
+from lumitag.entrypoints.commands.opening import opened, settings_for, shown_confidence
+from lumitag.entrypoints.commands.output import counted, note, write_lines, write_values
+from lumitag.entrypoints.commands.views import DEAD_LETTERS, OUTBOX, SUBSCRIPTIONS, dead_letter_json
 from lumitag.entrypoints.export import json_line
 from lumitag.errors import InvalidRequest, InvalidSubscription
 

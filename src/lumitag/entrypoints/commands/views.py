@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from lumitag.domain import Json, time_to_json
-from lumitag.entrypoints._output import View
-from lumitag.entrypoints._tables import label_summary, printable, table_lines
+from lumitag.entrypoints.commands.output import View
+from lumitag.entrypoints.commands.tables import label_summary, printable, table_lines
 from lumitag.ports import DeadLetter
 
 UPLOADS: Final = View(

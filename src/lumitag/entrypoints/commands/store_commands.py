@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lumitag.domain import Json
-from lumitag.entrypoints import _options as options
-from lumitag.entrypoints._exit_codes import DONE, SOME_FAILED
-from lumitag.entrypoints._opening import settings_for
-from lumitag.entrypoints._output import OutputFormat, counted, json_array_lines, note, write_lines, write_values
-from lumitag.entrypoints._views import SETTINGS
+from lumitag.entrypoints.commands import options
+from lumitag.entrypoints.commands.exit_codes import DONE, SOME_FAILED
+from lumitag.entrypoints.commands.opening import settings_for
+from lumitag.entrypoints.commands.output import OutputFormat, counted, json_array_lines, note, write_lines, write_values
+from lumitag.entrypoints.commands.views import SETTINGS
 from lumitag.entrypoints.export import json_line
 
 if TYPE_CHECKING:
-    from lumitag.entrypoints._backup_layout import Damage
-    from lumitag.entrypoints._doctor import Finding
+    from lumitag.entrypoints.commands.backup_layout import Damage
+    from lumitag.entrypoints.commands.doctor import Finding
 
 app = typer.Typer()
 
@@ -33,7 +33,7 @@ def backup(
     data: options.Data = None,
 ) -> int:
     """Copy the data folder, complete and checked, while a server may run on it."""
-    from lumitag.entrypoints._backup import back_up  # noqa: PLC0415 - heavy
+    from lumitag.entrypoints.commands.backup import back_up  # noqa: PLC0415 - heavy
 
     damages = DamageReport()
     images = back_up(settings_for(data=data), target, link, damages.add)
@@ -51,7 +51,7 @@ def restore(
     data: options.Data = None,
 ) -> int:
     """Make a data folder from a backup."""
-    from lumitag.entrypoints._restore import restore as restore_backup  # noqa: PLC0415 - heavy
+    from lumitag.entrypoints.commands.restore import restore as restore_backup  # noqa: PLC0415 - heavy
 
     damages = DamageReport()
     target = settings_for(data=data).data
@@ -68,7 +68,7 @@ def verify(data: options.Data = None) -> int:
 
     Every image is read. --data names the data folder or the backup.
     """
-    from lumitag.entrypoints._restore import verify as verify_images  # noqa: PLC0415 - heavy
+    from lumitag.entrypoints.commands.restore import verify as verify_images  # noqa: PLC0415 - heavy
 
     damages, images = DamageReport(), 0
     for damage in verify_images(settings_for(data=data)):
@@ -82,7 +82,7 @@ def verify(data: options.Data = None) -> int:
 @app.command()
 def doctor(json: options.AsJSON = False, data: options.Data = None) -> int:
     """Check everything that Lumitag needs on this machine."""
-    from lumitag.entrypoints._doctor import diagnose  # noqa: PLC0415 - heavy
+    from lumitag.entrypoints.commands.doctor import diagnose  # noqa: PLC0415 - heavy
 
     findings: list[Finding] = []
 
@@ -104,7 +104,7 @@ def settings(
     csv: options.AsCSV = False,
 ) -> int:
     """List every setting, its value and where it comes from. Secrets are masked."""
-    from lumitag.entrypoints._settings_report import setting_rows  # noqa: PLC0415 - heavy
+    from lumitag.entrypoints.commands.settings_report import setting_rows  # noqa: PLC0415 - heavy
 
     any_flag = table or json or jsonl or csv
     output_format = options.output_format(table, json, jsonl, csv) if any_flag else OutputFormat.TABLE

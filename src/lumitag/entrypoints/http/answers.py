@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from lumitag.domain import ImageStatus
-from lumitag.entrypoints._schemas import KEY_EXAMPLE, Key, Percent, Time
+from lumitag.entrypoints.http.schemas import KEY_EXAMPLE, Key, Percent, Time
 
 
 class _Outgoing(BaseModel):

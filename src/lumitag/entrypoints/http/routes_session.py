@@ -7,10 +7,10 @@ from typing import Final
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from lumitag.entrypoints._answers import SessionAnswer
-from lumitag.entrypoints._credentials import COOKIE, SESSION_S
-from lumitag.entrypoints._schemas import SignInBody
-from lumitag.entrypoints._served import Answer, ServedHere, base_url
+from lumitag.entrypoints.http.answers import SessionAnswer
+from lumitag.entrypoints.http.credentials import COOKIE, SESSION_S
+from lumitag.entrypoints.http.schemas import SignInBody
+from lumitag.entrypoints.http.served import Answer, ServedHere, base_url
 from lumitag.errors import Unauthorized
 
 router: Final = APIRouter(tags=["session"])

@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, Self
 
 from lumitag.domain import Json, Label, Recognition, visible_labels
-from lumitag.entrypoints._file_facts import FileFacts
-from lumitag.entrypoints._label_cache import LabelCache
+from lumitag.entrypoints.commands.file_facts import FileFacts
+from lumitag.entrypoints.commands.label_cache import LabelCache
 from lumitag.errors import RecognitionFailed, RecognizerUnavailable, UnreadableImage
 
 if TYPE_CHECKING:

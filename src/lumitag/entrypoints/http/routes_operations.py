@@ -9,9 +9,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from lumitag.entrypoints._answers import HealthAnswer, ReadinessAnswer
-from lumitag.entrypoints._served import Answer, ServedHere
-from lumitag.entrypoints.live_events import ChangeFeed
+from lumitag.entrypoints.http.answers import HealthAnswer, ReadinessAnswer
+from lumitag.entrypoints.http.live_events import ChangeFeed
+from lumitag.entrypoints.http.served import Answer, ServedHere
 
 router: Final = APIRouter(tags=["operations"])
 _TEXT: Final = {"type": "string"}

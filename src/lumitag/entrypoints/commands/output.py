@@ -11,8 +11,8 @@ from typing import Final
 import typer
 
 from lumitag.domain import Json
-from lumitag.entrypoints._exit_codes import DONE, SOME_FAILED
-from lumitag.entrypoints._tables import table_lines
+from lumitag.entrypoints.commands.exit_codes import DONE, SOME_FAILED
+from lumitag.entrypoints.commands.tables import table_lines
 from lumitag.entrypoints.export import csv_lines, json_line, label_cells
 from lumitag.errors import InvalidRequest
 

@@ -11,13 +11,13 @@ from typing import Final
 
 from lumitag.adapters.local.recognizer import build_recognizer_pool
 from lumitag.domain import Json
-from lumitag.entrypoints._image_files import find_images
-from lumitag.entrypoints._label_cache import LabelCache, cache_path
-from lumitag.entrypoints._label_files import FileLabeller, Outcome, Problem, line_of, model_name, shown_labels
-from lumitag.entrypoints._output import OutputFormat, View, note, write_lines, write_values
-from lumitag.entrypoints._progress import progress
-from lumitag.entrypoints._tables import label_summary, padded, printable
-from lumitag.entrypoints._xmp import SidecarDamagedError, sidecar_path, write_sidecar
+from lumitag.entrypoints.commands.image_files import find_images
+from lumitag.entrypoints.commands.label_cache import LabelCache, cache_path
+from lumitag.entrypoints.commands.label_files import FileLabeller, Outcome, Problem, line_of, model_name, shown_labels
+from lumitag.entrypoints.commands.output import OutputFormat, View, note, write_lines, write_values
+from lumitag.entrypoints.commands.progress import progress
+from lumitag.entrypoints.commands.tables import label_summary, padded, printable
+from lumitag.entrypoints.commands.xmp import SidecarDamagedError, sidecar_path, write_sidecar
 from lumitag.settings import Settings
 
 _FILE_WIDTH: Final = 32

@@ -17,10 +17,10 @@ from starlette.types import Receive, Scope, Send
 
 from lumitag import telemetry
 from lumitag.domain import ImageRecord, UploadRequest
-from lumitag.entrypoints._answers import UploadGrantAnswer
-from lumitag.entrypoints._http_errors import Incoming, content_length, refuse
-from lumitag.entrypoints._schemas import UploadBody
-from lumitag.entrypoints._served import Answer, Served, ServedHere, base_url
+from lumitag.entrypoints.http.answers import UploadGrantAnswer
+from lumitag.entrypoints.http.http_errors import Incoming, content_length, refuse
+from lumitag.entrypoints.http.schemas import UploadBody
+from lumitag.entrypoints.http.served import Answer, Served, ServedHere, base_url
 from lumitag.errors import ContentEncodingRefused, LengthRequired, LumitagError, UploadTooSlow
 from lumitag.platform import IncomingUpload, SignedUploads
 

@@ -26,14 +26,17 @@ class BoundedHeads(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Start the clock: the first head is due."""
         super().connection_made(transport)
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
         self._stop_clock()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Count what cannot be parsed yet, and cut it when it is too much."""
         if self._is_in_head and self._deadline is None:
             self._start_clock()
         self._unparsed_bytes += len(data)
@@ -42,20 +45,24 @@ class BoundedHeads(HttpToolsProtocol):
             self.send_400_response("The head of the request is too large.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header of the head; one that comes after the body (a trailer) is dropped."""
         if self._is_in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        """Stop the clock: the head is here."""
         self._is_in_head = False
         self._unparsed_bytes = 0
         self._stop_clock()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        """Count anew: what was parsed is no head."""
         self._unparsed_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """Expect the next head."""
         self._is_in_head = True
         self._unparsed_bytes = 0
         super().on_message_complete()

@@ -18,7 +18,7 @@ from importlib import metadata, resources
 from typing import Final
 
 from lumitag.domain import Json
-from lumitag.entrypoints._settings_report import setting_rows
+from lumitag.entrypoints.commands.settings_report import setting_rows
 from lumitag.errors import LumitagError
 from lumitag.settings import Settings, load_settings, require_token_beyond_loopback
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from lumitag.entrypoints._image_files import images_in
+from lumitag.entrypoints.commands.image_files import images_in
 
 SETTLE_S: Final = 1.0
 _LOOK_EVERY_S: Final = 0.5

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from lumitag.entrypoints._label_command import LabelWishes, file_labeller, with_sidecar, write_outcomes
-from lumitag.entrypoints._opening import opened
-from lumitag.entrypoints._output import OutputFormat, write_values
-from lumitag.entrypoints._upload_files import upload_files
-from lumitag.entrypoints._views import UPLOADS
-from lumitag.entrypoints._watch import FolderWatch, changed_images
+from lumitag.entrypoints.commands.label_command import LabelWishes, file_labeller, with_sidecar, write_outcomes
+from lumitag.entrypoints.commands.opening import opened
+from lumitag.entrypoints.commands.output import OutputFormat, write_values
+from lumitag.entrypoints.commands.upload_files import upload_files
+from lumitag.entrypoints.commands.views import UPLOADS
+from lumitag.entrypoints.commands.watch import FolderWatch, changed_images
 from lumitag.settings import Settings
 
 

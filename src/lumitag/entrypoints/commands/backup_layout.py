@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, TextIO
 from lumitag.adapters.local._files import create_private_file, flush_folder
 from lumitag.adapters.local.platform import DATABASE_NAME
 from lumitag.domain import Json, is_key
-from lumitag.entrypoints._file_facts import FileFacts
+from lumitag.entrypoints.commands.file_facts import FileFacts
 from lumitag.errors import InvalidRequest, StoreDamaged
 
 MANIFEST_NAME: Final = "manifest.jsonl"

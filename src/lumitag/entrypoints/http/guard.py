@@ -14,9 +14,9 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lumitag.entrypoints._credentials import Credentials
-from lumitag.entrypoints._http_errors import Incoming, content_length, has_body, refuse
-from lumitag.entrypoints._own_hosts import OwnHosts, is_well_formed
+from lumitag.entrypoints.http.credentials import Credentials
+from lumitag.entrypoints.http.http_errors import Incoming, content_length, has_body, refuse
+from lumitag.entrypoints.http.own_hosts import OwnHosts, is_well_formed
 from lumitag.errors import (
     BodyTooLarge,
     BodyTooSlow,

@@ -1,0 +1,1 @@
+"""What the HTTP API is made of: who may ask, what is asked, what is answered."""
