@@ -28,6 +28,7 @@ from lumitag.entrypoints.http.guard import Guard
 from lumitag.entrypoints.http.http_errors import error_response
 from lumitag.entrypoints.http.live_events import ChangeFeed
 from lumitag.entrypoints.http.openapi import openapi_of
+from lumitag.entrypoints.http.pace import Pace
 from lumitag.entrypoints.http.request_log import RequestLog
 from lumitag.entrypoints.http.served import Served
 from lumitag.errors import InvalidRequest, LumitagError, MethodNotAllowed, NotFound
@@ -52,7 +53,10 @@ def create_app(platform: Platform, settings: Settings, feed: ChangeFeed | None =
     from time to time. Close the feed to end all streams before the server stops.
     """
     app = FastAPI(title="Lumitag", docs_url=None, redoc_url=None, redirect_slashes=False)
-    served = Served(platform, settings, Credentials(settings), feed or ChangeFeed(), is_told=feed is not None)
+    pace = Pace(platform.pipeline.event_queue.depth, settings.workers)
+    served = Served(
+        platform, settings, Credentials(settings), feed or ChangeFeed(), is_told=feed is not None, pace=pace
+    )
     app.state.served = served
     for router in _ROUTERS:
         app.include_router(router)

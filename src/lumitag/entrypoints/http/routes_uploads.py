@@ -32,9 +32,14 @@ _LOCKS: Final = 1024
 
 
 @router.post("/generate-upload-url", response_model=UploadGrantAnswer)
-def generate_upload_url(body: UploadBody, request: Request, served: ServedHere) -> Answer:
-    """Accept one image, and return a signed address that takes exactly this image for a few minutes."""
-    grant = served.pipeline.accept_upload(
+async def generate_upload_url(body: UploadBody, request: Request, served: ServedHere) -> Answer:
+    """Accept one image, and return a signed address that takes exactly this image for a few minutes.
+
+    When very many images wait to be recognized, the answer takes up to two seconds.
+    """
+    await served.pace.keep()
+    grant = await run_in_threadpool(
+        served.pipeline.accept_upload,
         UploadRequest(body.file_name, body.content_type, body.size, body.sha256),
         base_url(request.scope, served.settings),
         telemetry.request_id.get(),

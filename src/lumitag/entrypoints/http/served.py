@@ -17,6 +17,7 @@ from starlette.types import Scope
 from lumitag.domain import ImageRecord, ImageStatus, Json
 from lumitag.entrypoints.http.credentials import Credentials
 from lumitag.entrypoints.http.live_events import ChangeFeed
+from lumitag.entrypoints.http.pace import Pace
 from lumitag.pipeline import Pipeline
 from lumitag.platform import Platform
 from lumitag.settings import Settings
@@ -41,6 +42,7 @@ class Served:
     credentials: Credentials
     feed: ChangeFeed
     is_told: bool
+    pace: Pace
     thumbnail_threads: ThreadPoolExecutor = field(default_factory=_thumbnail_threads)
 
     @property
