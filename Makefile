@@ -48,9 +48,9 @@ setup-dev: .make/setup-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@mkdir -p .make && touch $@
 
-system-packages:
-	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; fi
+system-packages:  # Debian's, for the tests alone: a browser with a font, and certificates for test servers
+	@if ! { command -v chromium && command -v openssl; } >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core openssl >/dev/null; fi
 
 clean:  ## remove what was installed and built here (never the data folder)
 	rm -rf .venv .make dist build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

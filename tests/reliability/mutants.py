@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lumitag.adapters.local import _recognizer_pool
+from lumitag.adapters.local import _recognizer_link
 from lumitag.adapters.local._housekeeping import Housekeeper
 from lumitag.adapters.local.event_queue import SQLiteEventQueue
 from lumitag.adapters.local.object_store import FileObjectStore
@@ -51,7 +51,7 @@ def deletes_on_receive() -> None:
 
 def crashes_on_damaged_images() -> None:
     """Treat a damaged image as a crash of the recognizer instead of rejecting it."""
-    kind: Any = _recognizer_pool
+    kind: Any = _recognizer_link
     kind._refusal = lambda answer: RecognizerCrashed(answer["message"])
 
 

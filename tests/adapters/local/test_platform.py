@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lumitag.adapters.local import _recognizer_pool
+from lumitag.adapters.local import _recognizer_link
 from lumitag.adapters.local.object_store import FileObjectStore
 from lumitag.adapters.local.platform import open_database
 from lumitag.bootstrap import build_pipeline, build_platform
@@ -92,7 +92,7 @@ def test_a_thumbnail_is_shown_though_the_disk_has_no_room_for_it(
 def test_a_recognizer_that_cannot_start_says_why_where_people_look(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_recognizer_pool, "_MODULE", "tests.adapters.local.unstartable_recognizer")
+    monkeypatch.setattr(_recognizer_link, "_MODULE", "tests.adapters.local.unstartable_recognizer")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
     platform.wait_recognizer(0)

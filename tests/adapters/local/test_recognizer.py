@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from lumitag.adapters.local import _recognizer_pool
+from lumitag.adapters.local import _recognizer_link, _recognizer_pool
 from lumitag.adapters.local._recognizer_pool import RecognizerPool
 from lumitag.errors import (
     DamagedImage,
@@ -57,7 +57,7 @@ def causes() -> list[str]:
 
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch, causes: list[str]) -> Iterator[RecognizerPool]:
-    monkeypatch.setattr(_recognizer_pool, "_MODULE", "tests.adapters.local.hostile_recognizer")
+    monkeypatch.setattr(_recognizer_link, "_MODULE", "tests.adapters.local.hostile_recognizer")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("LUMITAG_TOKEN", "a-secret-of-the-server")
     pool = RecognizerPool(2, OPTIONS, timeout_s=2, on_restart=causes.append)
@@ -218,7 +218,7 @@ def test_processes_are_watched_however_many_files_are_open(pool: RecognizerPool)
 def test_a_pool_that_cannot_start_says_why_and_ends_at_once(
     pool: RecognizerPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(_recognizer_pool, "_MODULE", "tests.adapters.local.unstartable_recognizer")
+    monkeypatch.setattr(_recognizer_link, "_MODULE", "tests.adapters.local.unstartable_recognizer")
     monkeypatch.setattr(_recognizer_pool, "_LOOK_AFTER_S", 60.0)
 
     pool.start()
@@ -234,7 +234,7 @@ def test_a_pool_that_cannot_start_says_why_and_ends_at_once(
 def test_a_pool_that_is_closed_while_it_starts_does_not_wait_for_its_processes(
     pool: RecognizerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_recognizer_pool, "_MODULE", "tests.adapters.local.slow_recognizer")
+    monkeypatch.setattr(_recognizer_link, "_MODULE", "tests.adapters.local.slow_recognizer")
     pool.start()
     wait_until(lambda: pool._starting, 30, lambda: "nothing starts")
 
@@ -257,7 +257,7 @@ def test_an_image_in_hand_when_the_pool_is_closed_is_not_blamed(pool: Recognizer
 
 def test_a_thumbnail_does_not_wait_for_ever(pool: RecognizerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks for it holds a thread of the server: without an end, some pages would bring it to a standstill."""
-    monkeypatch.setattr(_recognizer_pool, "_MODULE", "tests.adapters.local.unstartable_recognizer")
+    monkeypatch.setattr(_recognizer_link, "_MODULE", "tests.adapters.local.unstartable_recognizer")
     monkeypatch.setattr(_recognizer_pool, "_THUMBNAIL_WAIT_S", 3.0)
 
     with pytest.raises(RecognizerUnavailable, match="Install Lumitag again"):

@@ -1,6 +1,6 @@
 """The process that opens hostile bytes: it decodes and recognizes one image after the other and can do little else.
 
-It is started by `_recognizer_pool`, holds one end of a socket, and gets each image as an open file descriptor.
+It is started by `_recognizer_link`, holds one end of a socket, and gets each image as an open file descriptor.
 It may not write files, open many of them, grow beyond its memory limit, gain privileges or dump core;
 where Linux allows it, it has no network; it dies with its parent.
 Nothing it answers is trusted to be more than JSON or bytes of the announced length.
