@@ -14,7 +14,15 @@ from lumitag.adapters.local.object_store import FileObjectStore
 from lumitag.adapters.local.platform import open_database
 from lumitag.bootstrap import build_pipeline, build_platform
 from lumitag.domain import Channel, Frequency, ImageRecord, UploadRequest
-from lumitag.errors import ImageNotFound, InvalidSubscription, StoreDamaged, StoreInUse, WeightsChanged
+from lumitag.errors import (
+    ImageNotFound,
+    InvalidSubscription,
+    RecognizerTimedOut,
+    StoreDamaged,
+    StoreInUse,
+    UnreadableImage,
+    WeightsChanged,
+)
 from lumitag.events import ImageDeleted
 from lumitag.platform import Platform
 from lumitag.settings import Settings, load_settings
@@ -100,6 +108,17 @@ def test_a_recognizer_that_cannot_start_says_why_where_people_look(
     unstarted = "no recognizer process is ready yet"
     wait_until(lambda: platform.readiness()["recognizer"] != unstarted, 30, lambda: "nobody says what is wrong")
     assert platform.readiness()["recognizer"] == WeightsChanged().message
+
+
+def test_an_image_that_failed_is_not_opened_again_for_its_thumbnail(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = upload(platform, b"not an image")
+    platform.pipeline.label_store.save_failure(key, RecognizerTimedOut())
+    monkeypatch.setattr(platform.pipeline.object_store, "open", lambda _key: pytest.fail("it was opened again"))
+
+    with pytest.raises(UnreadableImage, match="did not finish this image in time"):
+        platform.thumbnail(key)
 
 
 def test_a_second_server_is_refused_until_the_first_is_gone(platform: Platform, settings: Settings) -> None:

@@ -27,18 +27,24 @@ class Housekeeper:
     label_store: SQLiteLabelStore
 
     def keep_house(self) -> Mapping[str, int]:
-        """Do one round; return how much of each kind was repaired or removed."""
+        """Do one round; return how much of each kind was repaired or removed.
+
+        An error ends the round, so what somebody waits for comes first, and files that cannot be removed last.
+        """
+        unqueued = self._queue_unfinished()
+        delayed = self.event_queue.hasten(_LONGEST_DELAY_S)
+        tombstones = self.label_store.forget_expired_tombstones()
+        self.database.checkpoint()  # What was deleted leaves the write-ahead log, and with it the disk.
+        drafts = self.object_store.sweep()
         repairs = self.object_store.reconcile()
-        counts = {
+        return {
+            "unqueued_images": unqueued,
+            "delayed_images": delayed,
+            "tombstones": tombstones,
+            "drafts": drafts,
             "abandoned_uploads": repairs.abandoned_uploads,
             "bytes_of_deleted_images": repairs.deleted_images,
-            "drafts": self.object_store.sweep(),
-            "unqueued_images": self._queue_unfinished(),
-            "delayed_images": self.event_queue.hasten(_LONGEST_DELAY_S),
-            "tombstones": self.label_store.forget_expired_tombstones(),
         }
-        self.database.checkpoint()  # What was deleted leaves the write-ahead log, and with it the disk.
-        return counts
 
     def _queue_unfinished(self) -> int:
         """Queue every uploaded image that is pending although nothing is queued about it."""

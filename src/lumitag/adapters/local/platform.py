@@ -17,8 +17,8 @@ from lumitag.adapters.local.notifier import SMTPNotifier, WebhookNotifier, new_s
 from lumitag.adapters.local.object_store import FileObjectStore
 from lumitag.adapters.local.outboxes import SQLiteOutboxes
 from lumitag.adapters.local.recognizer import ONNXRecognizer, RecognizerPool, build_recognizer_pool
-from lumitag.domain import Channel, Frequency, Subscription
-from lumitag.errors import StoreError
+from lumitag.domain import Channel, Frequency, ImageStatus, Subscription
+from lumitag.errors import StoreError, UnreadableImage
 from lumitag.events import ImageUploaded
 from lumitag.pipeline import Pipeline
 from lumitag.platform import OnChange, Platform
@@ -59,6 +59,9 @@ class _Parts:
         """Return the small JPEG of an image, made when it is first asked for."""
         if (known := self.object_store.read_thumbnail(key)) is not None:
             return known
+        record = self.label_store.get(key)
+        if record.status in {ImageStatus.REJECTED, ImageStatus.FAILED}:
+            raise UnreadableImage(record.reason)  # It has cost the recognizers enough.
         with self.object_store.open(key) as file:
             content = self.pool.thumbnail(file)
         with suppress(StoreError):  # On a full disk it cannot be kept, but it can be shown.
