@@ -45,6 +45,7 @@ async def generate_upload_url(body: UploadBody, request: Request, served: Served
         telemetry.request_id.get(),
     )
     served.platform.metrics.count("upload_urls_issued_total")
+    telemetry.log("upload_accepted", key=grant.key)
     return Answer(grant.to_json())
 
 
@@ -125,6 +126,7 @@ class UploadReceiver:
         self._metrics.count("uploads_total", outcome="created" if before.upload_time is None else "repeated")
         if before.upload_time is None:
             self._metrics.count("upload_bytes_total", before.size)
+            telemetry.log("image_stored", key=before.key, request_id=before.request_id)
 
 
 async def _pieces(incoming: Incoming) -> AsyncIterator[bytes]:
