@@ -16,11 +16,13 @@ from lumitag.domain import (
     Channel,
     ImageQuery,
     ImageRecord,
+    Json,
     LabelCount,
     Page,
     Recognition,
     Subscription,
     UploadGrant,
+    time_to_json,
 )
 from lumitag.events import ImageUploaded, NotificationDue
 
@@ -85,6 +87,17 @@ class DeadLetter:
     reason: str
     receive_count: int
     dead_time: datetime
+
+    def to_json(self) -> Json:
+        """Return the JSON object."""
+        return {
+            "id": self.id,
+            "queue": self.queue,
+            "key": self.key,
+            "reason": self.reason,
+            "receiveCount": self.receive_count,
+            "deadTime": time_to_json(self.dead_time),
+        }
 
 
 class EventQueue(Protocol[E]):

@@ -11,7 +11,7 @@ from lumitag.entrypoints.commands import options
 from lumitag.entrypoints.commands.exit_codes import DONE
 from lumitag.entrypoints.commands.opening import opened, settings_for, shown_confidence
 from lumitag.entrypoints.commands.output import counted, note, write_lines, write_values
-from lumitag.entrypoints.commands.views import DEAD_LETTERS, OUTBOX, SUBSCRIPTIONS, dead_letter_json
+from lumitag.entrypoints.commands.views import DEAD_LETTERS, OUTBOX, SUBSCRIPTIONS
 from lumitag.entrypoints.export import json_line
 from lumitag.errors import InvalidRequest, InvalidSubscription
 
@@ -157,7 +157,7 @@ def _first_dead_letters(pipeline: Pipeline, limit: int) -> list[Json]:
     cursor: str | None = None
     while len(found) < limit:
         page = pipeline.dead_letters(min(limit - len(found), 1000), cursor)
-        found += map(dead_letter_json, page.items)
+        found += (letter.to_json() for letter in page.items)
         cursor = page.next_cursor
         if cursor is None:
             break

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lumitag.domain import Json, time_to_json
+from lumitag.domain import Json
 from lumitag.entrypoints.commands.output import View
 from lumitag.entrypoints.commands.tables import label_summary, printable, table_lines
-from lumitag.ports import DeadLetter
 
 UPLOADS: Final = View(
     ("file", "key", "error", "message"),
@@ -71,18 +70,6 @@ def image_page(record: Json) -> Iterator[str]:
     if record["labels"]:
         yield "\n"
         yield from table_lines(("LABEL", "CONFIDENCE", "PARENTS", "INSTANCES"), map(_label_row, record["labels"]))
-
-
-def dead_letter_json(letter: DeadLetter) -> Json:
-    """Return a dead letter as JSON."""
-    return {
-        "id": letter.id,
-        "queue": letter.queue,
-        "key": letter.key,
-        "reason": letter.reason,
-        "receiveCount": letter.receive_count,
-        "deadTime": time_to_json(letter.dead_time),
-    }
 
 
 def minute(time: str | None) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 
-from lumitag.domain import Channel, Frequency, Json, time_to_json
+from lumitag.domain import Channel, Frequency
 from lumitag.entrypoints.http.answers import (
     DeadLettersAnswer,
     NewSubscriptionAnswer,
@@ -23,7 +23,6 @@ from lumitag.entrypoints.http.schemas import (
     SubscriptionBody,
 )
 from lumitag.entrypoints.http.served import Answer, ServedHere
-from lumitag.ports import DeadLetter
 
 router: Final = APIRouter(tags=["notices"])
 
@@ -70,7 +69,7 @@ def list_dead_letters(
 ) -> Answer:
     """Return what failed for good: images first, then notifications, each newest first."""
     page = served.pipeline.dead_letters(limit, cursor)
-    return Answer({"deadLetters": [_json(letter) for letter in page.items], "nextCursor": page.next_cursor})
+    return Answer({"deadLetters": [letter.to_json() for letter in page.items], "nextCursor": page.next_cursor})
 
 
 @router.post("/dead-letters", response_model=RedrivenAnswer)
@@ -85,14 +84,3 @@ def relabel(body: RelabelBody, served: ServedHere) -> Answer:
     """Queue images to be recognized again: those that another model has labelled, or every one."""
     query = body.query(served.settings.min_confidence_percent, limit=500)
     return Answer({"queued": served.pipeline.relabel(query, body.every)})
-
-
-def _json(letter: DeadLetter) -> Json:
-    return {
-        "id": letter.id,
-        "queue": letter.queue,
-        "key": letter.key,
-        "reason": letter.reason,
-        "receiveCount": letter.receive_count,
-        "deadTime": time_to_json(letter.dead_time),
-    }
