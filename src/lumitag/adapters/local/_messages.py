@@ -6,12 +6,17 @@ import json
 import secrets
 import sqlite3
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from lumitag.domain import time_from_ms
+from lumitag.adapters.local._cursors import cursor_of, numbers_of
+from lumitag.domain import Page, time_from_ms
 from lumitag.events import NotificationDue
 from lumitag.ports import DeadLetter, E
+
+LARGEST_PAGE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +70,37 @@ def row_of(event: E) -> dict[str, object]:
     }
 
 
-def dead_letter_of(row: sqlite3.Row) -> DeadLetter:
-    """Return the dead letter that a row keeps."""
+def _dead_letter_of(row: sqlite3.Row) -> DeadLetter:
     dead_time = time_from_ms(row["dead_time"])
     return DeadLetter(row["id"], row["queue"], row["key"], row["reason"], row["receive_count"], dead_time)
+
+
+def dead_letter_page(
+    connection: sqlite3.Connection,
+    which: str,
+    facts: Mapping[str, object],
+    *,
+    name: str,
+    limit: int,
+    cursor: str | None,
+) -> Page[DeadLetter]:
+    """Return one page of the dead letters that meet the SQL condition `which` with its `facts`, newest first.
+
+    `name` is that of the listing, which its cursors carry. Raises InvalidCursor.
+    """
+    limit = max(1, min(limit, LARGEST_PAGE))
+    dead_time, number = numbers_of(name, cursor, 2) if cursor is not None else [1 << 62, 0]
+    rows = connection.execute(
+        f"""
+        SELECT * FROM messages
+        WHERE {which} AND dead_time IS NOT NULL AND (dead_time, number) < (:dead_time, :number)
+        ORDER BY dead_time DESC, number DESC LIMIT :limit
+        """,  # noqa: S608 - the conditions are written in this package
+        {**facts, "dead_time": dead_time, "number": number, "limit": limit + 1},
+    ).fetchall()
+    shown = rows[:limit]
+    more = cursor_of(name, shown[-1]["dead_time"], shown[-1]["number"]) if rows[limit:] else None
+    return Page(tuple(_dead_letter_of(row) for row in shown), more)
 
 
 def waiting_message_of(row: sqlite3.Row) -> WaitingMessage:

@@ -28,6 +28,11 @@ from lumitag.domain import is_key
 from lumitag.errors import ImageNotFound, StoreUnavailable
 
 
+def object_name(key: str) -> str:
+    """Return where an image is kept, below the data folder."""
+    return f"objects/{key[-2:]}/{key}"
+
+
 class ObjectFiles:
     """Files under `root`. Every key it is given must be one: `is_key` keeps it safe in a path."""
 
@@ -156,7 +161,7 @@ class ObjectFiles:
             self._made_folders.add(folder)
 
     def _object_path(self, key: str) -> Path:
-        return self._root / "objects" / key[-2:] / key
+        return self._root / object_name(key)
 
     def _thumbnail_path(self, key: str) -> Path:
         return self._root / "thumbnails" / key[-2:] / key

@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, Generic
 
-from lumitag.adapters.local._cursors import cursor_of, numbers_of
 from lumitag.adapters.local._database import Database
-from lumitag.adapters.local._messages import Arrivals, WaitingMessage, dead_letter_of, row_of, waiting_message_of
+from lumitag.adapters.local._messages import Arrivals, WaitingMessage, dead_letter_page, row_of, waiting_message_of
 from lumitag.domain import Json, Page, now, time_to_ms
 from lumitag.ports import DeadLetter, E, Message
 
 _POLL_S: Final = 1.0  # how soon a message that another process sent is seen
-_LARGEST_PAGE: Final = 1000
 _WAITING: Final = "queue = :queue AND lease_token IS NULL AND dead_time IS NULL"
 _IN_FLIGHT: Final = "queue = :queue AND lease_token IS NOT NULL"
 _OWNED: Final = "queue = :queue AND id = :id AND lease_token = :receipt"
@@ -134,21 +132,11 @@ class SQLiteEventQueue(Generic[E]):
 
     def dead_letters(self, limit: int = 50, cursor: str | None = None) -> Page[DeadLetter]:
         """Return the dead letters, newest first. Raises InvalidCursor."""
-        limit = max(1, min(limit, _LARGEST_PAGE))
-        before = numbers_of(f"dead-{self.name}", cursor, 2) if cursor is not None else [1 << 62, 0]
-        rows = self._look_up(
-            """
-            SELECT * FROM messages
-            WHERE queue = :queue AND dead_time IS NOT NULL AND (dead_time, number) < (:dead_time, :number)
-            ORDER BY dead_time DESC, number DESC LIMIT :limit
-            """,
-            dead_time=before[0],
-            number=before[1],
-            limit=limit + 1,
-        )
-        shown = rows[:limit]
-        more = cursor_of(f"dead-{self.name}", shown[-1]["dead_time"], shown[-1]["number"]) if rows[limit:] else None
-        return Page(tuple(dead_letter_of(row) for row in shown), more)
+        with self._database.read() as connection:
+            name = f"dead-{self.name}"
+            return dead_letter_page(
+                connection, "queue = :queue", {"queue": self.name}, name=name, limit=limit, cursor=cursor
+            )
 
     def dead_letter_count(self) -> int:
         """Return how many dead letters there are."""

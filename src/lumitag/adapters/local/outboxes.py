@@ -5,18 +5,18 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from lumitag.adapters.local._cursors import cursor_of, numbers_of
 from lumitag.adapters.local._database import Database
+from lumitag.adapters.local._messages import LARGEST_PAGE, dead_letter_page
 from lumitag.adapters.local.event_queue import SQLiteEventQueue
 from lumitag.domain import Channel, Json, Page, now, time_from_ms, time_to_json, time_to_ms
 from lumitag.events import NotificationDue
 from lumitag.ports import DeadLetter
 
 _PREFIX: Final = "outbox/"
-_LARGEST_PAGE: Final = 1000
 _NO_MAIL_SERVER: Final = "No mail server is set. Set LUMITAG_SMTP_HOST and start again."
 
 # One bound on each side of the prefix, so that SQLite uses the index on queue names.
@@ -114,26 +114,15 @@ class SQLiteOutboxes:
                 FROM messages WHERE {_OUTBOXES} AND dead_time IS NULL
                 ORDER BY due_time, number LIMIT ?
                 """,  # noqa: S608
-                (max(1, min(limit, _LARGEST_PAGE)),),
+                (max(1, min(limit, LARGEST_PAGE)),),
             ).fetchall()
         return [self._waiting_json(row) for row in rows]
 
     def dead_letters(self, limit: int = 50, cursor: str | None = None) -> Page[DeadLetter]:
         """Return the dead letters of all subscriptions, newest first. Raises InvalidCursor."""
-        limit = max(1, min(limit, _LARGEST_PAGE))
-        dead_time, number = numbers_of("dead-outbox", cursor, 2) if cursor is not None else [1 << 62, 0]
         with self._database.read() as connection:
-            rows = connection.execute(
-                f"""
-                SELECT * FROM messages
-                WHERE {_OUTBOXES} AND dead_time IS NOT NULL AND (dead_time, number) < (?, ?)
-                ORDER BY dead_time DESC, number DESC LIMIT ?
-                """,  # noqa: S608
-                (dead_time, number, limit + 1),
-            ).fetchall()
-        shown = rows[:limit]
-        more = cursor_of("dead-outbox", shown[-1]["dead_time"], shown[-1]["number"]) if rows[limit:] else None
-        return Page(tuple(_dead_letter(row) for row in shown), more)
+            page = dead_letter_page(connection, _OUTBOXES, {}, name="dead-outbox", limit=limit, cursor=cursor)
+        return replace(page, items=tuple(replace(letter, queue="notifications") for letter in page.items))
 
     def redrive(self, ids: Iterable[str] | None = None) -> list[str]:
         """Deliver the named dead letters again (all when None); return the keys of their images."""
@@ -161,14 +150,3 @@ class SQLiteOutboxes:
                 return [row[0] for row in connection.execute(query)]
             found = [connection.execute(f"{query} AND id = ?", (one,)).fetchall() for one in ids]
         return sorted({row[0] for rows in found for row in rows})
-
-
-def _dead_letter(row: sqlite3.Row) -> DeadLetter:
-    return DeadLetter(
-        id=row["id"],
-        queue="notifications",
-        key=row["key"],
-        reason=row["reason"],
-        receive_count=row["receive_count"],
-        dead_time=time_from_ms(row["dead_time"]),
-    )

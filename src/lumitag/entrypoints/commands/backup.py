@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from lumitag import __version__
+from lumitag.adapters.local._object_files import object_name
 from lumitag.adapters.local.platform import DATABASE_NAME, open_database
 from lumitag.domain import ImageQuery, ImageRecord, Json, now, time_to_json
 from lumitag.entrypoints.commands.backup_layout import (
@@ -22,7 +23,6 @@ from lumitag.entrypoints.commands.backup_layout import (
     Damage,
     copied,
     flush,
-    object_name,
     published,
 )
 from lumitag.entrypoints.commands.file_facts import FileFacts

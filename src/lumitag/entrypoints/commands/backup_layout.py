@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
 from lumitag.adapters.local._files import create_private_file, flush_folder
+from lumitag.adapters.local._object_files import object_name
 from lumitag.adapters.local.platform import DATABASE_NAME
 from lumitag.domain import Json, is_key
 from lumitag.entrypoints.commands.file_facts import FileFacts
@@ -37,11 +38,6 @@ class Damage:
     def to_json(self) -> Json:
         """Return the JSON object."""
         return {"key": self.key, "damage": self.damage}
-
-
-def object_name(key: str) -> str:
-    """Return where the object store keeps an image, below the data folder."""
-    return f"objects/{key[-2:]}/{key}"
 
 
 def is_object(name: str) -> bool:

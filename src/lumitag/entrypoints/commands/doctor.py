@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata, resources
+from pathlib import Path
 from typing import Final
 
 from lumitag.domain import Json
@@ -135,7 +136,7 @@ def _recognition(settings: Settings) -> str:
 
 def _data_folder(settings: Settings) -> str:
     """Write, flush and remove a file where images would be kept."""
-    folder = next(path for path in (settings.data.absolute(), *settings.data.absolute().parents) if path.exists())
+    folder = _nearest_folder(settings)
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".lumitag-doctor-") as file:
             file.write(b"lumitag")
@@ -146,17 +147,21 @@ def _data_folder(settings: Settings) -> str:
             f"{folder} cannot be written: {error.strerror}. "
             "Change its permissions, or choose another with LUMITAG_DATA."
         ) from error
-    return (
-        f"{settings.data.absolute()} takes writes" if folder == settings.data.absolute() else f"{folder} takes writes"
-    )
+    return f"{folder} takes writes"
 
 
 def _room(settings: Settings) -> str:
-    folder = next(path for path in (settings.data.absolute(), *settings.data.absolute().parents) if path.exists())
+    folder = _nearest_folder(settings)
     free = shutil.disk_usage(folder).free
     if free < settings.min_free_bytes:
         raise Problem(f"Only {free:,} bytes are free, {settings.min_free_bytes:,} are kept free. Free some space.")
     return f"{free:,} bytes are free"
+
+
+def _nearest_folder(settings: Settings) -> Path:
+    """Return the data folder, or where it would be made."""
+    wanted = settings.data.absolute()
+    return next(path for path in (wanted, *wanted.parents) if path.exists())
 
 
 def _port(settings: Settings) -> str:
