@@ -13,14 +13,20 @@ from datetime import datetime, timedelta
 from typing import BinaryIO, Generic, TypeVar
 
 from lumitag.domain import (
+    BoundingBox,
+    DominantColor,
     Frequency,
+    ImageProperties,
     ImageQuery,
     ImageRecord,
     ImageStatus,
+    Instance,
     Label,
     LabelCount,
     Page,
+    Quality,
     Recognition,
+    RegionProperties,
     Subscription,
     UploadGrant,
     now,
@@ -40,6 +46,22 @@ from lumitag.ports import DeadLetter, E, Message
 T = TypeVar("T")
 Clock = Callable[[], datetime]
 DOG = Label("Dog", "n02084071", 98.3, ("Animal", "Mammal"), ("Canine",), ("Animals and Pets",))
+
+# What a picture with a spot looks like: the same colours in several places, as in life.
+GREY, TEAL, BLACK = DominantColor(47, 79, 79, 39.4), DominantColor(0, 128, 128, 28.0), DominantColor(0, 0, 0, 100.0)
+SPOT_BOXES = BoundingBox(0.1, 0.2, 0.3, 0.4), BoundingBox(0.5, 0.5, 0.25, 0.25)
+SPOT = Label(
+    "Spot",
+    "test:spot",
+    77.0,
+    instances=(Instance(SPOT_BOXES[0], 77.0, (BLACK,)), Instance(SPOT_BOXES[1], 75.5, (GREY, TEAL))),
+)
+PROPERTIES = ImageProperties(
+    Quality(59.9, 81.0, 80.4),
+    (GREY, TEAL),
+    RegionProperties(Quality(44.7, 81.9), (BLACK,)),
+    RegionProperties(Quality(63.7, 80.8), (TEAL, GREY)),
+)
 
 
 class FakeObjectStore:
@@ -264,7 +286,7 @@ class FakeLabelStore:
             record = self.records[key] = _recognized(before, recognition, self._clock())
             if (before.recognizer, before.model_version) != (recognition.recognizer, recognition.model_version):
                 self._announce(ImageRecognized.of(record))
-            return record
+            return record.without_properties()
 
     def save_failure(self, key: str, error: Exception) -> ImageRecord | None:
         status = ImageStatus.REJECTED if isinstance(error, UnreadableImage) else ImageStatus.FAILED
@@ -286,7 +308,8 @@ class FakeLabelStore:
 
     def search(self, query: ImageQuery) -> Page[ImageRecord]:
         found = [record for record in self.records.values() if matches(record, query)]
-        return _page(found, query.limit, query.cursor, _place)
+        shown = found if query.with_properties else [record.without_properties() for record in found]
+        return _page(shown, query.limit, query.cursor, _place)
 
     def label_counts(self, prefix: str = "", limit: int = 50) -> list[LabelCount]:
         names = [name for record in self.records.values() for name in {label.name for label in record.labels}]
@@ -322,6 +345,7 @@ class FakeRecognizer:
     """Finds what it was told to find; `answers` by key may be errors. Remembers what it was asked."""
 
     labels: tuple[Label, ...] = (DOG,)
+    properties: ImageProperties | None = None
     model_version: str = "fake-1"
     answers: dict[str, Recognition | Exception] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -331,7 +355,8 @@ class FakeRecognizer:
         self.asked.append(key)
         if self.object_store is not None:
             self.object_store.open(key).close()
-        answer = self.answers.get(key, Recognition(self.labels, 640, 480, "embedded", self.model_version))
+        found = Recognition(self.labels, 640, 480, "embedded", self.model_version, self.properties)
+        answer = self.answers.get(key, found)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -376,6 +401,7 @@ def _recognized(record: ImageRecord, recognition: Recognition, recognized_time: 
         recognizer=recognition.recognizer,
         model_version=recognition.model_version,
         recognized_time=recognized_time,
+        properties=recognition.properties,
     )
 
 

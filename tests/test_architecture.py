@@ -19,20 +19,24 @@ ALLOWED = {
     "events": {"domain"},
     "ports": {"domain", "events"},
     "pipeline": {"domain", "events", "errors", "ports"},
-    "settings": {"errors"},
+    "settings": {"errors", "domain"},
     "telemetry": {"domain", "__init__"},
     "platform": {"domain", "events", "pipeline", "telemetry"},
     "recognition": {"recognition", "domain", "errors"},
+    "evaluation": {"evaluation", "recognition", "domain", "errors"},  # of recognition only the taxonomy: see below
     "adapters.local": {
         *("adapters.local", "domain", "events", "errors", "ports", "pipeline"),
         *("recognition", "settings", "telemetry", "platform", "__init__"),
     },
-    "adapters.aws": {"adapters.aws", "domain", "events", "errors", "ports", "pipeline", "settings", "telemetry"},
+    "adapters.aws": {
+        *("adapters.aws", "domain", "events", "errors", "ports", "pipeline"),
+        *("recognition", "settings", "telemetry"),
+    },
     "adapters": set(),
     "bootstrap": {"pipeline", "platform", "settings", "adapters.local", "adapters.aws"},
     "entrypoints": {
         *("entrypoints", "bootstrap", "platform", "domain", "events", "errors", "ports", "pipeline"),
-        *("settings", "telemetry", "recognition", "adapters.local", "__init__"),
+        *("settings", "telemetry", "recognition", "evaluation", "adapters.local", "adapters.aws", "__init__"),
     },
 }
 
@@ -68,6 +72,13 @@ def test_imports_point_inward(module: Path) -> None:
     assert house_imports_of(module) <= ALLOWED[room] | {room}
 
 
+def test_evaluation_knows_the_taxonomy_and_no_model() -> None:
+    modules = (PACKAGE / "evaluation").glob("*.py")
+    found = {name for module in modules for name in imports_of(module) if name.startswith("lumitag.recognition.")}
+
+    assert {".".join(name.split(".")[:3]) for name in found} == {"lumitag.recognition.taxonomy"}
+
+
 def test_the_core_needs_no_third_party() -> None:
     core = [PACKAGE / f"{name}.py" for name in ("domain", "errors", "events", "ports", "pipeline")]
     outside = {name.split(".")[0] for module in core for name in imports_of(module)} - {"lumitag"}
@@ -79,6 +90,30 @@ def test_every_port_has_its_adapter_under_its_own_name() -> None:
     names = {path.stem for path in (PACKAGE / "adapters" / "local").glob("*.py") if not path.stem.startswith("_")}
 
     assert {"object_store", "event_queue", "recognizer", "label_store", "notifier"} <= names
+
+
+@pytest.mark.parametrize(("platform", "other"), [("local", "aws"), ("aws", "local")])
+def test_no_platform_knows_another(platform: str, other: str) -> None:
+    modules = (PACKAGE / "adapters" / platform).rglob("*.py")
+    found = {name for module in modules for name in imports_of(module) if name.startswith(f"lumitag.adapters.{other}")}
+
+    assert found == set()
+
+
+def test_amazons_packages_stay_inside_the_aws_adapters() -> None:
+    """They are an extra: nobody who does not ask for Amazon needs them."""
+    amazon = {"boto3", "botocore"}
+    found = [module for module in MODULES if amazon & {name.split(".")[0] for name in imports_of(module)}]
+
+    assert {module.parent for module in found} == {PACKAGE / "adapters" / "aws"}
+
+
+def test_the_aws_adapters_are_imported_without_amazons_packages() -> None:
+    names = (path.stem for path in (PACKAGE / "adapters" / "aws").glob("[!_]*.py"))
+    imports = ", ".join(f"lumitag.adapters.aws.{name}" for name in names)
+    program = f"import sys, {imports}; assert not {{'boto3', 'botocore'}} & set(sys.modules)"
+
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_importing_the_server_starts_nothing() -> None:

@@ -1,5 +1,6 @@
 """The nouns: keys, times, JSON and thresholds."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,12 +10,16 @@ from hypothesis import strategies as st
 from lumitag.domain import (
     BoundingBox,
     Channel,
+    DominantColor,
     Frequency,
+    ImageProperties,
     ImageRecord,
     ImageStatus,
     Instance,
     Label,
+    Quality,
     Recognition,
+    RegionProperties,
     Subscription,
     UploadGrant,
     first_key_at,
@@ -26,6 +31,7 @@ from lumitag.domain import (
     time_to_json,
     time_to_ms,
 )
+from tests.fakes import DOG, PROPERTIES, SPOT, SPOT_BOXES
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -33,6 +39,8 @@ ratios = st.floats(0, 1, allow_nan=False)
 percents = st.floats(0, 100, allow_nan=False)
 boxes = st.builds(BoundingBox, ratios, ratios, ratios, ratios)
 names = st.text(max_size=20)
+channels = st.integers(0, 255)
+color_tuples = st.lists(st.builds(DominantColor, channels, channels, channels, percents), max_size=3).map(tuple)
 name_tuples = st.lists(names, max_size=3).map(tuple)
 labels = st.builds(
     Label,
@@ -42,8 +50,10 @@ labels = st.builds(
     parents=name_tuples,
     aliases=name_tuples,
     categories=name_tuples,
-    instances=st.lists(st.builds(Instance, boxes, percents), max_size=3).map(tuple),
+    instances=st.lists(st.builds(Instance, boxes, percents, color_tuples), max_size=3).map(tuple),
 )
+qualities = st.builds(Quality, percents, percents, st.none() | percents)
+regions = st.builds(RegionProperties, qualities, color_tuples)
 recognitions = st.builds(
     Recognition,
     labels=st.lists(labels, max_size=4).map(tuple),
@@ -51,6 +61,8 @@ recognitions = st.builds(
     height=st.integers(1, 10_000),
     recognizer=names,
     model_version=names,
+    properties=st.none()
+    | st.builds(ImageProperties, qualities, color_tuples, st.none() | regions, st.none() | regions),
 )
 
 
@@ -143,6 +155,16 @@ def test_a_record_shows_its_status_and_times_in_json() -> None:
     assert shown["reason"] == "too small"
     assert shown["uploadTime"] == "2026-11-23T12:00:00.000Z"
     assert shown["recognizedTime"] is None
+
+
+def test_a_record_without_properties_says_nothing_of_colours() -> None:
+    record = ImageRecord(new_key(), "spot.jpg", "image/jpeg", 3, NOON, labels=(DOG, SPOT), properties=PROPERTIES)
+    short = json.dumps(record.without_properties().to_json())
+
+    assert record.to_json()["properties"] == PROPERTIES.to_json()
+    assert "properties" not in short
+    assert "dominantColors" not in short
+    assert [one.bounding_box for one in record.without_properties().labels[1].instances] == list(SPOT_BOXES)
 
 
 def test_a_grant_shows_everything_a_client_needs() -> None:

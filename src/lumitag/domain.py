@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,6 +17,8 @@ from typing import Any, Final, Generic, TypeVar
 
 Json = dict[str, Any]
 T = TypeVar("T")
+
+USUAL_MIN_CONFIDENCE: Final = 70.0  # percent; of the labels shown from here on, at least 95 in 100 are right
 
 _KEY_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford base 32: no i, l, o, u
 _KEY_LENGTH: Final = 26
@@ -68,20 +71,120 @@ class BoundingBox:
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
-    """One located occurrence of a label. `confidence` in percent."""
+class DominantColor:
+    """One of the colours that a region mostly has: sRGB, 0 to 255 each, and the percent of the region's pixels.
 
-    bounding_box: BoundingBox
-    confidence: float
+    Its names (hexadecimal, CSS, simplified) depend on the three numbers alone: see `recognition/colors.py`.
+    """
+
+    red: int
+    green: int
+    blue: int
+    pixel_percent: float
 
     def to_json(self) -> Json:
         """Return the JSON object."""
-        return {"boundingBox": self.bounding_box.to_json(), "confidence": self.confidence}
+        return {"red": self.red, "green": self.green, "blue": self.blue, "pixelPercent": self.pixel_percent}
+
+    @classmethod
+    def from_json(cls, value: Json) -> DominantColor:
+        """Return the value that `to_json` wrote."""
+        return cls(value["red"], value["green"], value["blue"], value["pixelPercent"])
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How a picture, or a part of it, looks: 0 to 100 each. `contrast` is only known of whole pictures."""
+
+    brightness: float
+    sharpness: float
+    contrast: float | None = None
+
+    def to_json(self) -> Json:
+        """Return the JSON object; no contrast where it is not known."""
+        contrast = {} if self.contrast is None else {"contrast": self.contrast}
+        return {"brightness": self.brightness, "sharpness": self.sharpness, **contrast}
+
+    @classmethod
+    def from_json(cls, value: Json) -> Quality:
+        """Return the value that `to_json` wrote."""
+        return cls(value["brightness"], value["sharpness"], value.get("contrast"))
+
+
+@dataclass(frozen=True, slots=True)
+class RegionProperties:
+    """How a part of a picture looks. `dominant_colors`: most pixels first, at most 20, together at most 100 percent."""
+
+    quality: Quality
+    dominant_colors: tuple[DominantColor, ...]
+
+    def to_json(self) -> Json:
+        """Return the JSON object."""
+        return {"quality": self.quality.to_json(), "dominantColors": _all_to_json(self.dominant_colors)}
+
+    @classmethod
+    def from_json(cls, value: Json) -> RegionProperties:
+        """Return the value that `to_json` wrote."""
+        return cls(Quality.from_json(value["quality"]), _colors_from_json(value["dominantColors"]))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageProperties:
+    """How a picture looks, as Amazon Rekognition's Image Properties has it.
+
+    Attributes:
+        quality: of the whole picture, with contrast.
+        dominant_colors: of the whole picture; see `RegionProperties`.
+        foreground: what is in front; None where nothing stands out.
+        background: all the rest; None where nothing is left.
+    """
+
+    quality: Quality
+    dominant_colors: tuple[DominantColor, ...]
+    foreground: RegionProperties | None = None
+    background: RegionProperties | None = None
+
+    def to_json(self) -> Json:
+        """Return the JSON object."""
+        return {
+            "quality": self.quality.to_json(),
+            "dominantColors": _all_to_json(self.dominant_colors),
+            "foreground": self.foreground and self.foreground.to_json(),
+            "background": self.background and self.background.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Json) -> ImageProperties:
+        """Return the value that `to_json` wrote."""
+        return cls(
+            Quality.from_json(value["quality"]),
+            _colors_from_json(value["dominantColors"]),
+            value["foreground"] and RegionProperties.from_json(value["foreground"]),
+            value["background"] and RegionProperties.from_json(value["background"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One located occurrence of a label.
+
+    `confidence` in percent; `dominant_colors` as in `RegionProperties`, empty where they are not known.
+    """
+
+    bounding_box: BoundingBox
+    confidence: float
+    dominant_colors: tuple[DominantColor, ...] = ()
+
+    def to_json(self) -> Json:
+        """Return the JSON object; no colours where they are not known."""
+        colors = {"dominantColors": _all_to_json(self.dominant_colors)} if self.dominant_colors else {}
+        return {"boundingBox": self.bounding_box.to_json(), "confidence": self.confidence, **colors}
 
     @classmethod
     def from_json(cls, value: Json) -> Instance:
         """Return the value that `to_json` wrote."""
-        return cls(BoundingBox.from_json(value["boundingBox"]), value["confidence"])
+        colors = _colors_from_json(value.get("dominantColors", ()))
+        return cls(BoundingBox.from_json(value["boundingBox"]), value["confidence"], colors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +193,10 @@ class Label:
 
     Attributes:
         name: as Amazon Rekognition spells it wherever it has the concept.
-        concept: stable id: a WordNet 3.0 id (`n02084071`) or `coco:person`. Names may change, concepts may not.
+        concept: stable id: a WordNet 3.0 id (`n02084071`), `coco:person`, or `rekognition:Kitchen` where only Amazon
+            has it. Names may change, concepts may not.
         confidence: percent, 0 to 100.
-        parents: names of all broader labels.
+        parents: names of all broader labels, the nearest first.
         aliases: other names for the same concept.
         categories: the shelves this label stands on, at least one.
         instances: where it was seen; empty for a label of the whole picture.
@@ -147,6 +251,7 @@ class Recognition:
         height: likewise.
         recognizer: `embedded` or `rekognition`.
         model_version: changes whenever the same bytes could get other labels.
+        properties: how the picture looks; None where nobody asked.
     """
 
     labels: tuple[Label, ...]
@@ -154,15 +259,17 @@ class Recognition:
     height: int
     recognizer: str
     model_version: str
+    properties: ImageProperties | None = None
 
     def to_json(self) -> Json:
-        """Return the JSON object."""
+        """Return the JSON object; no properties where they are not known."""
         return {
             "labels": [label.to_json() for label in self.labels],
             "width": self.width,
             "height": self.height,
             "recognizer": self.recognizer,
             "modelVersion": self.model_version,
+            **_properties_json(self.properties),
         }
 
     @classmethod
@@ -174,6 +281,7 @@ class Recognition:
             height=value["height"],
             recognizer=value["recognizer"],
             model_version=value["modelVersion"],
+            properties=ImageProperties.from_json(value["properties"]) if "properties" in value else None,
         )
 
 
@@ -191,6 +299,7 @@ class ImageRecord:
         upload_time: when the bytes were durably stored; None before.
         request_id: of the request that accepted the upload; it follows the image to its notification.
         reason: why it was rejected or failed, for people; None otherwise.
+        properties: how the picture looks; None where that is not known or was not asked for.
     """
 
     key: str
@@ -209,6 +318,7 @@ class ImageRecord:
     upload_time: datetime | None = None
     recognized_time: datetime | None = None
     request_id: str = ""
+    properties: ImageProperties | None = None
 
     def visible_labels(self, min_confidence: float, max_labels: int | None = None) -> tuple[Label, ...]:
         """Return the labels and instances a reader sees: at or above `min_confidence` percent, at most `max_labels`."""
@@ -218,8 +328,12 @@ class ImageRecord:
         """Return the same record carrying only its visible labels."""
         return replace(self, labels=self.visible_labels(min_confidence, max_labels))
 
+    def without_properties(self) -> ImageRecord:
+        """Return the same record without image properties and colours: those are for whoever looks at one image."""
+        return replace(self, properties=None, labels=without_colors(self.labels))
+
     def to_json(self) -> Json:
-        """Return the JSON object."""
+        """Return the JSON object; no properties where they are not known."""
         return {
             "key": self.key,
             "fileName": self.file_name,
@@ -235,6 +349,7 @@ class ImageRecord:
             "modelVersion": self.model_version,
             "uploadTime": time_to_json(self.upload_time),
             "recognizedTime": time_to_json(self.recognized_time),
+            **_properties_json(self.properties),
         }
 
 
@@ -287,6 +402,7 @@ class ImageQuery:
         after, before: only images uploaded at or after / strictly before this time.
         limit: at most this many a page, 1 to 1000.
         cursor: opaque; the `next_cursor` of the page before.
+        with_properties: whether the records carry image properties and the colours of their instances.
     """
 
     all_of: tuple[str, ...] = ()
@@ -298,6 +414,7 @@ class ImageQuery:
     before: datetime | None = None
     limit: int = 50
     cursor: str | None = None
+    with_properties: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +453,7 @@ class Subscription:
     address: str
     created_time: datetime
     labels: tuple[str, ...] = ()
-    min_confidence: float = 50.0
+    min_confidence: float = USUAL_MIN_CONFIDENCE
     frequency: Frequency = Frequency.EACH
     secret: str = field(default="", repr=False)
 
@@ -372,6 +489,11 @@ def visible_labels(
     """
     kept = tuple(label.seen_from(min_confidence) for label in labels if label.confidence >= min_confidence)
     return kept[:max_labels]
+
+
+def without_colors(labels: tuple[Label, ...]) -> tuple[Label, ...]:
+    """Return the labels without the colours of their instances."""
+    return tuple(_without_colors(label) if label.instances else label for label in labels)
 
 
 def new_key() -> str:
@@ -423,3 +545,19 @@ def time_from_json(text: str) -> datetime:
     """Return the moment that an RFC 3339 text names. Raises ValueError; a text without a zone is UTC."""
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _without_colors(label: Label) -> Label:
+    return replace(label, instances=tuple(replace(instance, dominant_colors=()) for instance in label.instances))
+
+
+def _properties_json(properties: ImageProperties | None) -> Json:
+    return {} if properties is None else {"properties": properties.to_json()}
+
+
+def _all_to_json(colors: tuple[DominantColor, ...]) -> list[Json]:
+    return [color.to_json() for color in colors]
+
+
+def _colors_from_json(value: Iterable[Json]) -> tuple[DominantColor, ...]:
+    return tuple(map(DominantColor.from_json, value))

@@ -4,6 +4,7 @@ LumitagError
 ├── InvalidRequest                 the request is not understood
 │   ├── InvalidCursor
 │   ├── InvalidSubscription
+│   ├── InvalidGroundTruth         what `lumitag evaluate` is to compare with
 │   ├── UnsupportedBody            not the content type that the address takes
 │   ├── BodyTooLarge
 │   └── BodyTooSlow
@@ -43,7 +44,9 @@ LumitagError
 │   ├── StoreInUse
 │   └── StoreDamaged
 ├── InvalidSettings
-│   └── TokenMissing
+│   ├── TokenMissing
+│   ├── InvalidLabelsFile          a line of the user's own labels file
+│   └── InvalidModel               an own model, its description or its list of labels
 ├── WeightsChanged
 └── InternalError                  a bug: everything that is none of the above
 """
@@ -82,6 +85,10 @@ class InvalidCursor(InvalidRequest):
 
 class InvalidSubscription(InvalidRequest):
     """The subscription is not valid. Give an e-mail address or an http(s) URL."""
+
+
+class InvalidGroundTruth(InvalidRequest):
+    """The file that says what is true cannot be used. See docs/evaluate.md for its form."""
 
 
 class UnsupportedBody(InvalidRequest):
@@ -244,6 +251,14 @@ class InvalidSettings(LumitagError):
 
 class TokenMissing(InvalidSettings):
     """Listening beyond this machine needs a token. Set LUMITAG_TOKEN to a long random text, then start again."""
+
+
+class InvalidLabelsFile(InvalidSettings):
+    """The labels file is not valid. Correct the line that is named; see docs/labels.md."""
+
+
+class InvalidModel(InvalidSettings):
+    """The own model cannot be used. See docs/own-models.md."""
 
 
 class WeightsChanged(LumitagError):

@@ -10,7 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lumitag.domain import Channel, ImageRecord, Json, Label, Subscription, time_from_json, time_to_json
+from lumitag.domain import (
+    Channel,
+    ImageRecord,
+    Json,
+    Label,
+    Subscription,
+    time_from_json,
+    time_to_json,
+    without_colors,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ class ImageRecognized:
         return cls(
             key=record.key,
             file_name=record.file_name,
-            labels=record.labels,
+            labels=without_colors(record.labels),
             model_version=record.model_version,
             recognized_time=record.recognized_time,
             request_id=record.request_id,

@@ -63,7 +63,8 @@ class Platform:
         readiness: returns the name of each check with "ok" or what is wrong.
         take_over: makes this process the only one that serves the store, and frees what a dead one held;
             raises StoreInUse or StoreDamaged.
-        wait_recognizer: starts the recognizer and waits at most that many seconds; returns whether it is ready.
+        wait_recognizer: starts the recognizer and waits at most that many seconds; returns whether it is ready;
+            raises InvalidModel where an own model does not fit.
         keep_house: repairs and removes what crashes and abandoned uploads leave behind; returns counts by kind.
         close: gives everything back; the platform is of no use afterwards.
     """

@@ -176,11 +176,11 @@ class LabelStore(Protocol):
         ...
 
     def get(self, key: str) -> ImageRecord:
-        """Return the record with all its stored labels. Raises ImageNotFound, also after `delete`."""
+        """Return the record with its labels and image properties. Raises ImageNotFound, also after `delete`."""
         ...
 
     def save(self, key: str, recognition: Recognition) -> ImageRecord | None:
-        """Store the labels and announce them, both or neither; return the record as it now is.
+        """Store the labels and announce them, both or neither; return the record as a search shows it.
 
         Saving the same recognizer's result of the same model version twice announces it once.
         A record that is not there (deleted meanwhile) stays away: None is returned and nothing is announced.
@@ -204,6 +204,7 @@ class LabelStore(Protocol):
     def search(self, query: ImageQuery) -> Page[ImageRecord]:
         """Return one page of acknowledged images, newest first, with all their stored labels.
 
+        Image properties and the colours of instances are left out unless the query asks for them.
         Images that were accepted but never uploaded are not shown. Raises InvalidCursor.
         """
         ...

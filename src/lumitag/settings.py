@@ -21,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from lumitag.domain import USUAL_MIN_CONFIDENCE
 from lumitag.errors import InvalidSettings, TokenMissing
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -70,9 +71,20 @@ class Settings(BaseSettings):
     upload_lifetime_s: int = Field(600, ge=1, le=3600, description="How long an upload URL is valid.")
     min_free_bytes: int = Field(200_000_000, ge=0, description="Uploads are refused when the disk has less room.")
 
+    image_properties: bool = Field(True, description="Whether dominant colours and quality are measured and stored.")
     storage_floor_percent: float = Field(30.0, gt=0, lt=100, description="Labels below this confidence are not stored.")
-    min_confidence_percent: float = Field(50.0, ge=0, le=100, description="Labels below this are not shown by default.")
+    min_confidence_percent: float = Field(
+        USUAL_MIN_CONFIDENCE, ge=0, le=100, description="Labels below this are not shown by default."
+    )
     max_labels: int = Field(10, ge=1, le=1000, description="At most this many labels are shown by default.")
+
+    classifier_model: Path | None = Field(
+        None, description="An own classifier: the TOML file that describes it; see docs/own-models.md."
+    )
+    detector_model: Path | None = Field(None, description="An own detector, described in the same way.")
+    labels_file: Path | None = Field(
+        None, description="A file that renames, moves, hides or adds labels; see docs/labels.md."
+    )
 
     smtp_host: str | None = Field(None, description="The mail server. Without one, mails wait in the outbox.")
     smtp_port: int = Field(587, ge=1, le=65535, description="The port of the mail server.")

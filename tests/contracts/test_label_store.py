@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from lumitag.domain import (
     BoundingBox,
     Channel,
+    DominantColor,
     Frequency,
+    ImageProperties,
     ImageQuery,
     ImageRecord,
     ImageStatus,
@@ -24,6 +26,7 @@ from lumitag.domain import (
     Recognition,
     Subscription,
     new_key,
+    without_colors,
 )
 from lumitag.errors import (
     DamagedImage,
@@ -35,7 +38,7 @@ from lumitag.errors import (
 from lumitag.ports import LabelStore
 from tests.contracts.conftest import Stores
 from tests.contracts.test_object_store import STRANGE_KEYS
-from tests.fakes import matches
+from tests.fakes import PROPERTIES, SPOT, matches
 
 DOG = Label(
     "Dog",
@@ -89,6 +92,64 @@ def found_by_page(label_store: LabelStore, query: ImageQuery) -> list[ImageRecor
         pages.append(label_store.search(replace(query, cursor=cursor)))
     assert all(len(page.items) == query.limit for page in pages[:-1])
     return [record for page in pages for record in page.items]
+
+
+# Image properties
+
+
+def colored(stores: Stores) -> str:
+    """Return the key of a new image that was recognized with properties."""
+    stores.label_store.save((record := stores.uploaded()).key, replace(recognition(DOG, SPOT), properties=PROPERTIES))
+    return record.key
+
+
+def test_properties_and_colours_come_back_exactly(stores: Stores) -> None:
+    record = stores.label_store.get(colored(stores))
+
+    assert record.properties == PROPERTIES
+    assert record.labels == (DOG, SPOT)
+
+
+@pytest.mark.parametrize(
+    "properties", [replace(PROPERTIES, foreground=None), replace(PROPERTIES, background=None, dominant_colors=()), None]
+)
+def test_properties_may_be_known_in_part(stores: Stores, properties: ImageProperties | None) -> None:
+    key = stores.uploaded().key
+    stores.label_store.save(key, replace(recognition(SPOT), properties=properties))
+
+    assert stores.label_store.get(key).properties == properties
+    assert stores.label_store.get(key).labels == (SPOT,)
+
+
+def test_a_search_carries_properties_only_where_they_are_asked_for(stores: Stores) -> None:
+    record = stores.label_store.get(colored(stores))
+
+    assert stores.label_store.search(ImageQuery()).items == (record.without_properties(),)
+    assert stores.label_store.search(ImageQuery(with_properties=True)).items == (record,)
+
+
+def test_whoever_saves_or_is_told_gets_no_properties(stores: Stores) -> None:
+    subscribed(stores)
+    key = stores.uploaded().key
+    saved = stores.label_store.save(key, replace(recognition(DOG, SPOT), properties=PROPERTIES))
+    [message] = stores.outbox("you").receive(1, 0)
+
+    assert saved == stores.label_store.get(key).without_properties()
+    assert message.event.image.labels == without_colors((DOG, SPOT))
+
+
+def test_a_later_recognition_without_properties_takes_them_away(stores: Stores) -> None:
+    key = colored(stores)
+    stores.label_store.save(key, recognition(DOG, model_version="v2"))
+
+    assert stores.label_store.get(key).properties is None
+
+
+def test_a_record_that_is_created_with_properties_keeps_them(stores: Stores) -> None:
+    record = replace(stores.new_record(), properties=PROPERTIES, labels=(SPOT,), status=ImageStatus.RECOGNIZED)
+    stores.label_store.create(record)
+
+    assert stores.label_store.get(record.key) == record
 
 
 # Records
@@ -621,6 +682,8 @@ def keep(stores: Stores, moment: datetime, status: ImageStatus, is_uploaded: boo
 CONFIDENCES = st.floats(0, 100)
 RATIOS = st.floats(0, 1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+CHANNELS = st.integers(0, 255)
+COLORS = st.lists(st.builds(DominantColor, CHANNELS, CHANNELS, CHANNELS, CONFIDENCES), max_size=3).map(tuple)
 ANY_LABELS = st.builds(
     Label,
     name=TEXTS,
@@ -630,7 +693,7 @@ ANY_LABELS = st.builds(
     aliases=st.lists(TEXTS, max_size=3).map(tuple),
     categories=st.lists(TEXTS, max_size=3).map(tuple),
     instances=st.lists(
-        st.builds(Instance, st.builds(BoundingBox, RATIOS, RATIOS, RATIOS, RATIOS), CONFIDENCES), max_size=3
+        st.builds(Instance, st.builds(BoundingBox, RATIOS, RATIOS, RATIOS, RATIOS), CONFIDENCES, COLORS), max_size=3
     ).map(tuple),
 )
 

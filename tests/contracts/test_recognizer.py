@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
 
+from lumitag.adapters.aws.recognizer import build_rekognition_recognizer, images_of
 from lumitag.adapters.local.recognizer import ONNXRecognizer, build_recognizer_pool
 from lumitag.domain import ImageRecord, now
 from lumitag.errors import ImageNotFound, NotAnImage, UnreadableImage
 from lumitag.ports import Recognizer
+from lumitag.recognition.decode import DecodeLimits
 from lumitag.settings import load_settings
+from tests.adapters.aws.rekognition_server import RekognitionServer, use_aws
 from tests.fakes import FakeEventQueue, FakeLabelStore, FakeObjectStore, FakeOutboxes, FakeRecognizer
 from tests.photographs import jpeg_of, photograph
 
-RECOGNIZERS = ("fake", "onnx")
 GOOD, BAD = "0" * 25 + "1", "0" * 25 + "2"
 
 
@@ -37,15 +40,34 @@ def filled_store() -> FakeObjectStore:
     return store
 
 
+def fake(store: FakeObjectStore, closing: ExitStack) -> Recognizer:
+    return FakeRecognizer(answers={BAD: NotAnImage()}, object_store=store)
+
+
+def onnx(store: FakeObjectStore, closing: ExitStack) -> Recognizer:
+    pool = build_recognizer_pool(load_settings(workers=1))
+    closing.callback(pool.close)
+    return ONNXRecognizer(store, pool)
+
+
+def rekognition(store: FakeObjectStore, closing: ExitStack) -> Recognizer:
+    server = closing.enter_context(RekognitionServer().running())
+    patch = closing.enter_context(pytest.MonkeyPatch.context())
+    use_aws(patch, AWS_ENDPOINT_URL_REKOGNITION=server.url)
+    return build_rekognition_recognizer([], 30.0, image_of=images_of(store, DecodeLimits()))
+
+
+RECOGNIZERS: dict[str, Callable[[FakeObjectStore, ExitStack], Recognizer]] = {
+    "fake": fake,
+    "onnx": onnx,
+    "rekognition": rekognition,
+}
+
+
 @pytest.fixture(scope="module", params=RECOGNIZERS)
 def setting(request: pytest.FixtureRequest) -> Iterator[Setting]:
-    store = filled_store()
-    if request.param == "fake":
-        yield Setting(FakeRecognizer(answers={BAD: NotAnImage()}, object_store=store))
-        return
-    pool = build_recognizer_pool(load_settings(workers=1))
-    yield Setting(ONNXRecognizer(store, pool))
-    pool.close()
+    with ExitStack() as closing:
+        yield Setting(RECOGNIZERS[request.param](filled_store(), closing))
 
 
 def test_labels_are_sorted_and_in_percent(setting: Setting) -> None:

@@ -19,12 +19,12 @@ from lumitag.entrypoints.http.live_events import ChangeFeed
 from lumitag.entrypoints.http_api import create_app
 from lumitag.platform import Platform
 from lumitag.settings import Settings, load_settings
-from tests.fakes import DOG, FakeRecognizer
+from tests.fakes import DOG, PROPERTIES, SPOT, FakeRecognizer
 
 ADDRESS = "http://127.0.0.1:8000"
 TOKEN = "correct horse battery staple"
 THUMBNAIL = b"\xff\xd8 a small jpeg \xff\xd9"
-CAT = Label("Cat", "n02121620", 55.5, ("Animal",), ("Feline",), ("Animals and Pets",))
+CAT = Label("Cat", "n02121620", 75.5, ("Animal",), ("Feline",), ("Animals and Pets",))
 
 
 class InProcess(httpx.BaseTransport):
@@ -81,6 +81,11 @@ class Site:
         while messages := self.platform.pipeline.event_queue.receive(10, 0):
             for message in messages:
                 self.platform.pipeline.recognize_image(message)
+
+    def colored(self) -> str:
+        """Upload an image that is recognized with properties and return its key."""
+        self.recognizer.labels, self.recognizer.properties = (DOG, SPOT), PROPERTIES
+        return self.recognized()
 
     def recognized(self, content: bytes = b"a picture", **fields: object) -> str:
         """Upload and recognize one image; return its key."""

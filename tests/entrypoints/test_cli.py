@@ -25,7 +25,7 @@ from lumitag.settings import load_settings
 
 ANIMAL = Label("Animal", "n00015388", 99.0, categories=("Animals and Pets",))
 CAT = Label("Cat", "n02121620", 97.5, ("Animal", "Pet"), ("Feline",), ("Animals and Pets",))
-PET = Label("Pet", "n01318894", 60.0, ("Animal",), categories=("Animals and Pets",))
+PET = Label("Pet", "n01318894", 72.0, ("Animal",), categories=("Animals and Pets",))
 SHY = Label("Hat", "n03497657", 35.0, categories=("Apparel and Accessories",))
 LABELS = (ANIMAL, CAT, PET, SHY)
 

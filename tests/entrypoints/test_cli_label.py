@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,7 @@ from lumitag.entrypoints.commands.tables import printable
 from lumitag.errors import RecognizerCrashed
 from lumitag.settings import load_settings
 from tests.entrypoints.test_cli import FakePool, a_jpeg, isolate, run, run_process
+from tests.fakes import PROPERTIES, SPOT
 from tests.photographs import jpeg_of, photograph
 
 
@@ -99,10 +101,10 @@ def test_every_format_says_the_same(pool: FakePool, tmp_path: Path) -> None:
     assert json.loads(run("label", *paths, "--json").out) == expected
     rows = list(csv.DictReader(io.StringIO(run("label", *paths, "--csv").out)))
     assert rows[0]["labels"] == "Animal; Cat; Pet"
-    assert rows[0]["confidences"] == "99; 97.5; 60"
+    assert rows[0]["confidences"] == "99; 97.5; 72"
     assert rows[1]["error"] == "not_an_image"
     table = run("label", *paths, "--table").out.splitlines()
-    assert table[0].endswith("Animal 99, Cat 98, Pet 60")
+    assert table[0].endswith("Animal 99, Cat 98, Pet 72")
 
 
 def test_no_file_is_an_empty_answer_in_every_format(pool: FakePool, tmp_path: Path) -> None:
@@ -131,6 +133,26 @@ def test_a_recognizer_that_does_not_start_ends_it_in_one_line(tmp_path: Path, mo
 
     assert (result.code, result.out) == (1, "")
     assert result.err == 'lumitag: No recognizer process starts. Run "lumitag doctor" to see why.\n'
+
+
+class ColorfulPool(FakePool):
+    """Sees a spot and what the picture looks like."""
+
+    def recognize(self, file: BinaryIO) -> Recognition:
+        return replace(super().recognize(file), labels=(SPOT,), properties=PROPERTIES)
+
+
+def test_a_line_says_how_the_picture_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(ColorfulPool(), monkeypatch)
+    path = a_jpeg(tmp_path, "a.jpg")
+    [line] = lines(run("label", path).out)
+    [again] = lines(run("label", path).out)
+
+    assert line["properties"]["quality"] == {"brightness": 59.9, "sharpness": 81.0, "contrast": 80.4}
+    assert line["properties"]["dominantColors"][0]["simplifiedColor"] == "grey"
+    assert line["labels"][0]["instances"][0]["dominantColors"][0]["cssColor"] == "black"
+    assert again == line
+    assert "grey" not in run("label", path, "--csv").out
 
 
 class TestFiles:
@@ -228,7 +250,9 @@ class TestCache:
         assert lines(run("label", path).out)[0]["error"] == "recognizer_crashed"
         assert run("label", path).code == 0
 
-    @pytest.mark.parametrize("limit", ["max_image_bytes", "min_image_side_px", "storage_floor_percent"])
+    @pytest.mark.parametrize(
+        "limit", ["max_image_bytes", "min_image_side_px", "storage_floor_percent", "image_properties"]
+    )
     def test_every_limit_is_part_of_the_name(self, limit: str) -> None:
         settings = load_settings()
 

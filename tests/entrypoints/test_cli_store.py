@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lumitag.domain import Label
+from lumitag.domain import Label, Recognition
 from lumitag.errors import RecognizerCrashed
 from tests.entrypoints.test_cli import (
     CAT,
@@ -22,6 +22,7 @@ from tests.entrypoints.test_cli import (
     run,
     uploaded,
 )
+from tests.fakes import PROPERTIES, SPOT
 
 DOG = Label("Dog", "n02084071", 98.3, ("Animal",), ("Canine",), ("Animals and Pets",))
 
@@ -109,7 +110,7 @@ def test_search_has_every_format(tmp_path: Path) -> None:
     heading, row = run("search", "--table").out.splitlines()
     assert heading.split() == ["KEY", "UPLOADED", "STATUS", "FILE", "LABELS"]
     assert row.startswith(key)
-    assert row.endswith("Animal 99, Cat 98, Pet 60")
+    assert row.endswith("Animal 99, Cat 98, Pet 72")
 
 
 def test_one_image_is_shown_to_programs_and_to_people(tmp_path: Path) -> None:
@@ -123,6 +124,25 @@ def test_one_image_is_shown_to_programs_and_to_people(tmp_path: Path) -> None:
     page = run("show", key, "--table").out
     assert "cat.jpg" in page
     assert "Cat     97.5" in page
+
+
+def test_one_image_is_shown_with_how_it_looks(tmp_path: Path) -> None:
+    [key] = uploaded("cat.jpg", folder=tmp_path)
+    with opened() as platform:
+        recognition = Recognition((SPOT,), 640, 480, "embedded", "fake-1", PROPERTIES)
+        platform.pipeline.label_store.save(key, recognition)
+
+    [record] = lines(run("show", key).out)
+    [exported] = lines(run("export").out)
+    [found] = lines(run("search").out)
+    page = run("show", key, "--table").out
+    assert record["properties"]["dominantColors"][0]["simplifiedColor"] == "grey"
+    assert record["labels"][0]["instances"][0]["dominantColors"][0]["hexCode"] == "#000000"
+    assert exported == record
+    assert "properties" not in found
+    assert "brightness" in page
+    assert "grey #2f4f4f 39 %, cyan #008080 28 %" in page
+    assert "{" not in page
 
 
 def test_export_holds_every_image_in_both_formats(tmp_path: Path) -> None:

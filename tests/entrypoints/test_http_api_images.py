@@ -49,7 +49,7 @@ def test_the_names_of_the_labels_come_first(site: Site) -> None:
     [
         ({}, ["Dog", "Cat"]),
         ({"minConfidence": 0}, ["Dog", "Cat", "Grass"]),
-        ({"minConfidence": 60}, ["Dog"]),
+        ({"minConfidence": 80}, ["Dog"]),
         ({"minConfidence": 100}, []),
         ({"maxLabels": 1}, ["Dog"]),
         ({"minConfidence": 0, "maxLabels": 2}, ["Dog", "Cat"]),
@@ -164,6 +164,30 @@ def test_a_record_has_the_shape_that_is_promised(site: Site) -> None:
     assert (shown["fileName"], shown["status"], shown["size"]) == ("dog.jpg", "recognized", 9)
 
 
+def test_one_image_shows_how_it_looks(site: Site) -> None:
+    key = site.colored()
+    shown = site.client.get(f"/images/{key}").json()
+    labels = site.client.post("/detect-labels", json={"key": key}).json()
+    grey = {"red": 47, "green": 79, "blue": 79, "pixelPercent": 39.4}
+    names = {"hexCode": "#2f4f4f", "cssColor": "darkslategrey", "simplifiedColor": "grey"}
+
+    assert shown["properties"]["quality"] == {"brightness": 59.9, "sharpness": 81.0, "contrast": 80.4}
+    assert shown["properties"]["dominantColors"][0] == {**grey, **names}
+    assert shown["properties"]["foreground"]["quality"] == {"brightness": 44.7, "sharpness": 81.9}
+    assert [len(one["dominantColors"]) for one in shown["labels"][1]["instances"]] == [1, 2]
+    assert (labels["properties"], labels["details"]) == (shown["properties"], shown["labels"])
+
+
+def test_lists_and_live_changes_do_not_carry_properties(site: Site) -> None:
+    site.colored()
+    listed = site.client.get("/images").text
+    [exported] = site.client.get("/export").text.splitlines()
+
+    assert "properties" not in listed
+    assert "dominantColors" not in listed
+    assert json.loads(exported)["properties"]["dominantColors"][0]["cssColor"] == "darkslategrey"
+
+
 def test_one_image_shows_everything_that_is_stored(site: Site) -> None:
     site.recognizer.labels = (*site.recognizer.labels, WEAK)
     key = site.recognized()
@@ -176,7 +200,7 @@ def test_one_image_shows_everything_that_is_stored(site: Site) -> None:
 
 
 def test_a_list_shows_all_labels_above_the_threshold(site: Site) -> None:
-    many = tuple(Label(f"Label {number}", f"x{number}", 90.0 - number) for number in range(30))
+    many = tuple(Label(f"Label {number}", f"x{number}", 99.0 - number / 2) for number in range(30))
     site.recognizer.labels = (*many, WEAK)
     site.recognized()
     listed = site.client.get("/images").json()["images"][0]["labels"]

@@ -69,3 +69,13 @@ def jpeg_claiming(width: int, height: int) -> bytes:
     content = file_of(quadrants(96, 96))
     start = content.index(b"\xff\xc0")
     return content[: start + 5] + struct.pack(">HH", height, width) + content[start + 9 :]
+
+
+def deep_png(pixels: np.ndarray[Any, Any]) -> bytes:
+    """Return a PNG of 16 bits a channel from (height, width, channels) of 8 bits; Pillow writes none in colour."""
+    height, width, channels = pixels.shape
+    color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0))
+    rows = (pixels.astype(">u2") * 257).reshape(height, -1)
+    data = b"".join(b"\0" + row.astype(">u2").tobytes() for row in rows)
+    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(data, 1)) + png_chunk(b"IEND", b"")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from lumitag.errors import DamagedImage, ImageTooLarge, ImageTooSmall, NotAnImage, UnreadableImage
-from lumitag.recognition.decode import LANCZOS, DecodeLimits, Picture, decode, thumbnail
+from lumitag.recognition.decode import BILINEAR, LANCZOS, DecodeLimits, Picture, decode, thumbnail
 from tests.recognition.pictures import (
     corners,
     exif_with,
@@ -129,11 +129,33 @@ def test_large_jpegs_are_decoded_at_a_smaller_scale() -> None:
     assert (picture.width, picture.height) == (1600, 1200)
 
 
-def test_jpegs_that_libjpeg_turbo_refuses_are_decoded_at_a_smaller_scale_as_well() -> None:
-    picture = decode(file_of(quadrants(1600, 1200).convert("CMYK")), LIMITS, needed_side=300)
+@pytest.mark.parametrize("size", [(301, 299), (403, 307), (641, 481), (1633, 1225), (1201, 2601), (8000, 90)])
+@pytest.mark.parametrize("file_type", ["JPEG", "PNG", "damaged JPEG"])
+def test_the_scale_does_not_depend_on_the_format(file_type: str, size: tuple[int, int]) -> None:
+    content = file_of(quadrants(*size), file_type.removeprefix("damaged "))
+    picture = decode(damaged(content) if file_type == "damaged JPEG" else content, LIMITS, needed_side=300)
 
-    assert picture.raster.size == (400, 300)
-    assert (picture.width, picture.height) == (1600, 1200)
+    kept = {299: (301, 299), 307: (403, 307), 481: (401, 301), 1225: (409, 307), 2601: (301, 651), 90: (8000, 90)}
+    assert picture.raster.size == kept[size[1]]
+    assert (picture.width, picture.height) == size
+    assert corners(picture.raster) == "RGBW"
+
+
+def damaged(content: bytes) -> bytes:
+    """Return a JPEG with a stray byte before its last marker: libjpeg-turbo refuses it and Pillow forgives it."""
+    return content[:-2] + b"\0" + content[-2:]
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1600, 1200), (1633, 1225), (2600, 2400)])
+def test_a_jpeg_and_a_png_show_the_same_pixels(size: tuple[int, int]) -> None:
+    """Fine detail is where filters and decoders disagree."""
+    detailed = noise(size[0] // 2, size[1] // 2).resize(size, Image.Resampling.BICUBIC)
+    jpeg, png = (
+        decode(content, LIMITS, needed_side=300).squeezed(300, BILINEAR).astype(int)
+        for content in (file_of(detailed, quality=95, subsampling=0), file_of(detailed, "PNG"))
+    )
+
+    assert np.abs(jpeg - png).mean() < 2
 
 
 def test_scaled_decoding_shows_the_same_picture() -> None:
@@ -307,6 +329,17 @@ def test_any_bytes_behind_a_signature_are_refused_politely(rest: bytes, signatur
     with pytest.raises(UnreadableImage) as refusal:
         decoded(signature + rest)
     assert refusal.value.message
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_part_of_a_picture_is_cut_where_it_is_seen(orientation: int) -> None:
+    picture = decoded(file_of(quadrants(480, 384), "PNG", exif=exif_with(orientation)))
+
+    part = picture.cut(0.5, 0.25, 1.0, 0.75)  # the right half, from the middle of the upper to that of the lower part
+
+    assert corners(part.squeezed(64, LANCZOS)) == "".join(SEEN[orientation][place] for place in (1, 1, 3, 3))
+    assert (part.decoded_size[0] * 2, part.decoded_size[1] * 2) == picture.decoded_size
+    assert (part.width * 2, part.height * 2) == (picture.width, picture.height)
 
 
 def test_a_thumbnail_is_a_small_upright_jpeg() -> None:

@@ -1,7 +1,5 @@
 """Two opinions become one list of labels, and its promises hold whatever the models say."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,11 +7,11 @@ from hypothesis import strategies as st
 
 from lumitag.domain import BoundingBox, Label
 from lumitag.recognition.detections import Detections
-from lumitag.recognition.fusion import fuse, softmax, to_bounding_box
+from lumitag.recognition.fusion import fuse, to_bounding_box
 from lumitag.recognition.taxonomy import Taxonomy
 
 GOLDEN_RETRIEVER, EGYPTIAN_CAT, BANANA = 207, 285, 954
-NOTHING = np.full(1000, 0.001)
+NOTHING = np.zeros(1000)
 
 
 def detections(*found: tuple[int, float, tuple[float, float, float, float]]) -> Detections:
@@ -38,15 +36,17 @@ BOX = (0.25, 0.25, 0.75, 1.0)
 
 
 def test_the_classifier_alone_gives_labels_without_instances(taxonomy: Taxonomy) -> None:
-    labels = fuse(taxonomy, certain(GOLDEN_RETRIEVER), detections(), 30)
+    labels = fuse(taxonomy, taxonomy.roll_up(certain(GOLDEN_RETRIEVER)), detections(), 30)
 
-    assert [label.name for label in labels] == ["Animal", "Canine", "Dog", "Golden Retriever", "Mammal", "Pet"]
+    assert [label.name for label in labels] == [
+        *("Animal", "Canine", "Dog", "Golden Retriever", "Mammal", "Pet", "Retriever"),
+    ]
     assert {label.confidence for label in labels} == {100.0}
     assert all(label.instances == () for label in labels)
 
 
 def test_the_detector_alone_gives_a_label_with_instances_and_all_parents(taxonomy: Taxonomy) -> None:
-    labels = fuse(taxonomy, NOTHING, detections((17, 0.8, BOX), (17, 0.6, (0, 0, 0.1, 0.1))), 45)
+    labels = fuse(taxonomy, taxonomy.roll_up(NOTHING), detections((17, 0.8, BOX), (17, 0.6, (0, 0, 0.1, 0.1))), 45)
 
     found = by_name(labels)
     assert set(found) == {"Animal", "Feline", "Mammal", "Pet", "Cat"}
@@ -55,22 +55,59 @@ def test_the_detector_alone_gives_a_label_with_instances_and_all_parents(taxonom
     assert found["Animal"].instances == ()
 
 
-def test_both_opinions_of_one_concept_are_one_label_as_sure_as_the_surer(taxonomy: Taxonomy) -> None:
-    found = by_name(fuse(taxonomy, certain(BANANA) * 0.9 + NOTHING / 10, detections((52, 0.5, BOX)), 30))
+def test_two_witnesses_of_one_concept_are_wrong_only_if_both_are(taxonomy: Taxonomy) -> None:
+    found = by_name(fuse(taxonomy, taxonomy.roll_up(certain(BANANA) * 0.9), detections((52, 0.5, BOX)), 30))
 
-    assert found["Banana"].confidence == pytest.approx(90.01)
+    assert found["Banana"].confidence == found["Fruit"].confidence == pytest.approx(95)  # 1 - 0.1 * 0.5
     assert [instance.confidence for instance in found["Banana"].instances] == [50.0]
 
 
+def test_two_things_of_one_kind_are_two_witnesses_of_that_kind(taxonomy: Taxonomy) -> None:
+    found = by_name(fuse(taxonomy, taxonomy.roll_up(np.zeros(1000)), detections((17, 0.6, BOX), (18, 0.5, BOX)), 30))
+
+    assert (found["Cat"].confidence, found["Dog"].confidence) == (60, 50)
+    assert found["Pet"].confidence == pytest.approx(80)  # 1 - 0.4 * 0.5
+
+
+def test_several_boxes_of_one_concept_are_as_sure_as_the_surest(taxonomy: Taxonomy) -> None:
+    """The same thing is often found twice, so its boxes do not add up."""
+    found = by_name(fuse(taxonomy, taxonomy.roll_up(np.zeros(1000)), detections((17, 0.6, BOX), (17, 0.5, BOX)), 30))
+
+    assert found["Cat"].confidence == 60
+
+
+def test_a_faint_box_adds_nothing_to_another_opinion(taxonomy: Taxonomy) -> None:
+    faint, without = (
+        fuse(taxonomy, taxonomy.roll_up(certain(BANANA) * 0.5), boxes, 1)
+        for boxes in (detections((52, 0.29, BOX)), detections())
+    )
+
+    assert [(label.name, label.confidence) for label in faint] == [(label.name, label.confidence) for label in without]
+    assert by_name(faint)["Banana"].instances != ()
+
+
+@pytest.mark.parametrize("floor", [1.0, 10.0, 45.0, 60.0])
+def test_what_is_shown_does_not_change_what_it_is_worth(taxonomy: Taxonomy, floor: float) -> None:
+    found = detections((17, 0.6, BOX), (18, 0.4, BOX), (52, 0.2, BOX))
+    usual = fuse(taxonomy, taxonomy.roll_up(certain(BANANA) * 0.5), found, 30)
+    labels = fuse(taxonomy, taxonomy.roll_up(certain(BANANA) * 0.5), found, floor)
+
+    assert {label.name: label.confidence for label in usual if label.confidence >= floor} == {
+        label.name: label.confidence for label in labels if label.confidence >= 30
+    }
+
+
 def test_a_breed_keeps_the_instances_on_the_dog(taxonomy: Taxonomy) -> None:
-    found = by_name(fuse(taxonomy, certain(GOLDEN_RETRIEVER), detections((18, 0.9, BOX)), 30))
+    found = by_name(fuse(taxonomy, taxonomy.roll_up(certain(GOLDEN_RETRIEVER)), detections((18, 0.9, BOX)), 30))
 
     assert len(found["Dog"].instances) == 1
     assert found["Golden Retriever"].instances == ()
 
 
 def test_what_is_below_the_floor_is_left_out(taxonomy: Taxonomy) -> None:
-    found = by_name(fuse(taxonomy, NOTHING, detections((1, 0.7, BOX), (1, 0.4, BOX), (3, 0.59, BOX)), 60))
+    found = by_name(
+        fuse(taxonomy, taxonomy.roll_up(NOTHING), detections((1, 0.7, BOX), (1, 0.4, BOX), (3, 0.59, BOX)), 60)
+    )
 
     assert list(found) == ["Person"]
     assert len(found["Person"].instances) == 1
@@ -78,18 +115,18 @@ def test_what_is_below_the_floor_is_left_out(taxonomy: Taxonomy) -> None:
 
 @pytest.mark.parametrize("unused", [12, 26, 29, 30, 45, 66, 68, 69, 71, 83])
 def test_numbers_that_coco_does_not_use_are_ignored(taxonomy: Taxonomy, unused: int) -> None:
-    assert fuse(taxonomy, NOTHING, detections((unused, 0.9, BOX)), 45) == ()
+    assert fuse(taxonomy, taxonomy.roll_up(NOTHING), detections((unused, 0.9, BOX)), 45) == ()
 
 
 def test_a_box_without_an_area_is_no_instance(taxonomy: Taxonomy) -> None:
-    assert fuse(taxonomy, NOTHING, detections((1, 0.9, (0.5, 0.5, 0.5, 0.9))), 45) == ()
+    assert fuse(taxonomy, taxonomy.roll_up(NOTHING), detections((1, 0.9, (0.5, 0.5, 0.5, 0.9))), 45) == ()
 
 
 def test_a_label_carries_names_of_parents_aliases_and_categories(taxonomy: Taxonomy) -> None:
-    dog = by_name(fuse(taxonomy, certain(GOLDEN_RETRIEVER), detections(), 30))["Dog"]
+    dog = by_name(fuse(taxonomy, taxonomy.roll_up(certain(GOLDEN_RETRIEVER)), detections(), 30))["Dog"]
 
     assert dog.concept == "n02084071"
-    assert dog.parents == ("Animal", "Canine", "Mammal", "Pet")
+    assert dog.parents == ("Canine", "Mammal", "Pet", "Animal"), "the nearest first"
     assert "Domestic Dog" in dog.aliases
     assert dog.categories == ("Animals and Pets",)
 
@@ -104,7 +141,8 @@ def test_the_promises_hold_for_any_opinions(
     taxonomy: Taxonomy, seed: int, found: list[tuple[int, float, tuple[float, float, float, float]]]
 ) -> None:
     probabilities = np.random.default_rng(seed).dirichlet(np.full(1000, 0.005))
-    labels = fuse(taxonomy, probabilities, detections(*found), 30)
+    best_first = sorted(found, key=lambda box: -box[1])
+    labels = fuse(taxonomy, taxonomy.roll_up(probabilities), detections(*best_first), 30)
     confidences = {label.name: label.confidence for label in labels}
 
     assert len(confidences) == len(labels)
@@ -139,13 +177,3 @@ def test_a_box_that_ends_at_the_edge_ends_inside_in_binary_fractions_as_well() -
         box = to_bounding_box(left / 100_000, 0, 1, 1)
         assert box is not None
         assert box.left + box.width <= 1
-
-
-def test_softmax_adds_up_to_one_and_sharpens_below_a_temperature_of_one() -> None:
-    logits = np.array([1000.0, 999.0, 0.0], np.float32)
-    plain, sharp = softmax(logits, 1.0), softmax(logits, 0.5)
-
-    assert plain.sum() == pytest.approx(1)
-    assert plain[0] == pytest.approx(1 / (1 + np.exp(-1)))
-    assert sharp[0] == pytest.approx(1 / (1 + np.exp(-2)))
-    assert all(left >= right for left, right in itertools.pairwise(sharp))

@@ -74,7 +74,12 @@ def test_a_package_of_other_bytes_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("three-toed sloth", "Three-toed Sloth"), ("hen of the woods", "Hen of the Woods"), ("T-shirt", "T-shirt")],
+    [
+        ("three-toed sloth", "Three-Toed Sloth"),
+        ("hen of the woods", "Hen of the Woods"),
+        ("black-and-white colobus", "Black-and-White Colobus"),
+        ("iPod", "iPod"),
+    ],
 )
 def test_names_are_put_in_title_case(name: str, expected: str) -> None:
     assert recipe("taxonomy").title_case(name) == expected
@@ -87,7 +92,9 @@ NOUNS = b"""  1 This line is the licence.
 00000004 05 n 01 pug(a) 0 001 @ 00000003 n 0000 | what snores
 00000005 05 n 02 Canis 0 genus_Canis 0 001 @ 00000001 n 0000 | dogs and wolves
 """
-NOTHING: dict[str, Any] = {"names": {}, "same": {}, "below": {}, "not_below": {}, "aliases": {}, "coco": {}}
+NOTHING: dict[str, Any] = {
+    table: {} for table in ("names", "same", "below", "not_below", "aliases", "also_called", "coco", "unlike_amazon")
+}
 CORRECTIONS: dict[str, Any] = NOTHING | {
     "broader": {"n00000002": ["Animal", "Animals and Pets"]},
     "coco": {"18": ["n00000003", "Dog"]},
@@ -107,7 +114,7 @@ def test_a_taxonomy_grows_from_classes_and_the_broader_words_that_are_kept() -> 
 
     assert (animal["name"], animal["parents"], animal["aliases"]) == ("Animal", [], [])
     assert (dog["name"], dog["parents"], dog["aliases"]) == ("Dog", ["n00000002"], ["Canis familiaris"])
-    assert (pug["name"], pug["parents"], pug["classes"]) == ("Pug", ["n00000002", "n00000003"], [0])
+    assert (pug["name"], pug["parents"], pug["classes"]) == ("Pug", ["n00000003", "n00000002"], [0])
     assert [concept["categories"] for concept in (animal, dog, pug)] == [["Animals and Pets"]] * 3
 
 
@@ -117,9 +124,57 @@ def test_wrong_places_are_corrected() -> None:
     assert (pug["parents"], pug["categories"]) == ([], ["Everyday Objects"])
 
 
+def test_what_is_wrong_of_a_label_is_wrong_of_all_below_it() -> None:
+    broader = CORRECTIONS["broader"] | {"n00000001": ["Thing", "Everyday Objects"]}
+    coco = CORRECTIONS["coco"] | {"16": ["n00000002", "Animal"]}
+    _, _, dog, pug = built(broader=broader, coco=coco, not_below={"Dog": ["Animal"]})
+
+    assert (dog["parents"], pug["parents"]) == (["n00000001"], ["n00000003", "n00000001"])
+
+
+def test_the_nearest_of_the_broader_labels_comes_first() -> None:
+    broader = CORRECTIONS["broader"] | {"n00000001": ["Thing", "Everyday Objects"], "n00000005": ["Wolf", "Animals"]}
+    _, _, _, pug, _ = built(broader=broader, below={"Pug": ["Wolf"], "Wolf": ["Dog"]})
+
+    assert pug["parents"] == ["n00000005", "n00000003", "n00000002", "n00000001"]
+
+
+def test_a_person_adds_other_names_and_takes_some_away() -> None:
+    _, dog, pug = built(
+        aliases={"Dog": ["Hound"]}, also_called={"Dog": ["Doggy"], "Pug": ["Mops", "Doggy (small)", "Dog"]}
+    )
+
+    assert (dog["aliases"], pug["aliases"]) == (["Doggy", "Hound"], ["Mops"])
+
+
+def test_the_spelling_is_measured_against_a_list() -> None:
+    concepts = [
+        recipe("taxonomy").Concept(name, name, aliases=aliases)
+        for name, aliases in [
+            ("Red Panda", ["Lesser Panda"]),
+            ("T-Shirt", []),
+            ("Ski", []),
+            ("Clownfish", []),
+            ("Tench", []),
+        ]
+    ]
+    labels = ["Amphiprion", "Glass", "Lesser Panda", "Skis", "T-Shirt"]
+    unlike = {"Clownfish": ["Amphiprion", "nobody types it"]}
+
+    assert importlib.import_module("build_taxonomy").measure_spelling(concepts, labels, unlike) == [
+        "5 names, 4 with a counterpart in Amazon's list of 5",
+        "1 of them (25.0%) are spelled exactly as there, not so:",
+        "- Red Panda: Lesser Panda (why?)",
+        "- Ski: Skis (why?)",
+        "- Clownfish: Amphiprion (nobody types it)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
+        ({"also_called": {"Cat": ["Kitty"]}}, "name what does not exist: Cat"),
+        ({"not_below": {"Dog": ["Animal"]}, "below": {"Dog": ["Animal"]}}, "Dog stays below Animal"),
         ({"below": {"Cat": ["Animal"]}}, "name what does not exist: Cat"),
         ({"names": {"pug": "Dog"}}, "two concepts of one name: dog"),
         ({"below": {"Animal": ["Pug"]}}, "is broader than itself"),

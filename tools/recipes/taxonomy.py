@@ -26,14 +26,14 @@ class Concept:
         name: what people read.
         classes: ImageNet class indices that mean exactly this.
         coco: COCO category ids that mean exactly this.
-        parents: ids of all broader labels.
+        parents: ids of all broader labels, the nearest first: none stands before one that is below it.
     """
 
     id: str
     name: str
     classes: list[int] = field(default_factory=list)
     coco: list[int] = field(default_factory=list)
-    parents: set[str] = field(default_factory=set)
+    parents: list[str] = field(default_factory=list)
     aliases: list[str] = field(default_factory=list)
     categories: list[str] = field(default_factory=list)
 
@@ -42,7 +42,7 @@ class Concept:
         return {
             "concept": self.id,
             "name": self.name,
-            "parents": sorted(self.parents),
+            "parents": self.parents,
             "aliases": self.aliases,
             "categories": self.categories,
             "classes": self.classes,
@@ -85,16 +85,21 @@ def _collect(class_ids: list[str], class_names: list[str], corrections: dict[str
 
 
 def title_case(name: str) -> str:
-    """Return `three-toed sloth` as `Three-toed Sloth`; words that have capitals already are left alone."""
-    return " ".join(
-        word if word in _SMALL_WORDS or word != word.lower() else word[:1].upper() + word[1:] for word in name.split()
+    """Return `three-toed sloth` as `Three-Toed Sloth`; words that have capitals already are left alone."""
+    words = re.split("([ -])", name)
+    return "".join(
+        word if word in _SMALL_WORDS or word != word.lower() else word[:1].upper() + word[1:] for word in words
     )
 
 
 def _refuse_unknown(wordnet: WordNet, concepts: dict[str, Concept], corrections: dict[str, Any]) -> None:
     known = {concept.name for concept in concepts.values()}
-    named = {*corrections["not_below"], *corrections["below"], *corrections["aliases"]}.union(
-        *corrections["not_below"].values(), *corrections["below"].values(), *corrections["categories"].values()
+    tables = ("not_below", "below", "aliases", "also_called", "unlike_amazon")
+    named = set().union(
+        *(corrections[table] for table in tables),
+        *corrections["not_below"].values(),
+        *corrections["below"].values(),
+        *corrections["categories"].values(),
     )
     unknown = {key for key in concepts if key.startswith("n") and key not in wordnet.synsets} | (named - known)
     if unknown:
@@ -120,16 +125,45 @@ def _is_found(concept: Concept) -> bool:
 
 
 def _set_parents(wordnet: WordNet, concepts: dict[str, Concept], corrections: dict[str, Any]) -> None:
-    """Give every concept all its broader labels: WordNet's that are kept, less the wrong, and the missing ones."""
+    """Give every concept all its broader labels, the nearest first.
+
+    A label has fewer broader ones than any label below it: the more a parent has, the nearer it is.
+    """
+    direct = _direct_parents(wordnet, concepts, corrections)
+    ancestors = {key: _closure(key, direct) for key in concepts}
+    _refuse_wrong_parents(ancestors, concepts, _by_id(concepts, corrections["not_below"]))
+    for concept in concepts.values():
+        concept.parents = sorted(
+            ancestors[concept.id], key=lambda parent: (-len(ancestors[parent]), concepts[parent].name)
+        )
+
+
+def _refuse_wrong_parents(
+    ancestors: dict[str, set[str]], concepts: dict[str, Concept], wrong: dict[str, set[str]]
+) -> None:
+    for key, broader in ancestors.items():
+        if key in broader:
+            raise TaxonomyError(f"{concepts[key].name} is broader than itself")
+        for other in sorted(broader & wrong.get(key, set())):
+            raise TaxonomyError(f"{concepts[key].name} stays below {concepts[other].name}: a broader label leads there")
+
+
+def _direct_parents(wordnet: WordNet, concepts: dict[str, Concept], corrections: dict[str, Any]) -> dict[str, set[str]]:
+    """Return WordNet's broader labels that are kept, less the wrong, and the missing ones, by id.
+
+    What is wrong of a label is wrong of all that WordNet keeps below it.
+    """
+    wrong, missing = (_by_id(concepts, corrections[table]) for table in ("not_below", "below"))
+    direct = {}
+    for key in concepts:
+        kept = _kept_ancestors(wordnet, key, concepts, corrections["same"])
+        direct[key] = kept.difference(*(wrong.get(label, ()) for label in (key, *kept))) | missing.get(key, set())
+    return direct
+
+
+def _by_id(concepts: dict[str, Concept], table: dict[str, list[str]]) -> dict[str, set[str]]:
     ids = {concept.name: concept.id for concept in concepts.values()}
-    for concept in concepts.values():
-        wrong = {ids[name] for name in corrections["not_below"].get(concept.name, ())}
-        missing = {ids[name] for name in corrections["below"].get(concept.name, ())}
-        concept.parents = (_kept_ancestors(wordnet, concept.id, concepts, corrections["same"]) - wrong) | missing
-    for concept in concepts.values():
-        concept.parents = _closure(concept.id, concepts)
-        if concept.id in concept.parents:
-            raise TaxonomyError(f"{concept.name} is broader than itself")
+    return {ids[name]: {ids[other] for other in others} for name, others in table.items()}
 
 
 def _kept_ancestors(wordnet: WordNet, key: str, concepts: dict[str, Concept], same: dict[str, str]) -> set[str]:
@@ -139,14 +173,14 @@ def _kept_ancestors(wordnet: WordNet, key: str, concepts: dict[str, Concept], sa
     return {ancestor for ancestor in merged if ancestor in concepts and ancestor != key}
 
 
-def _closure(key: str, concepts: dict[str, Concept]) -> set[str]:
+def _closure(key: str, direct: dict[str, set[str]]) -> set[str]:
     found: set[str] = set()
-    waiting = list(concepts[key].parents)
+    waiting = list(direct[key])
     while waiting:
         parent = waiting.pop()
         if parent not in found:
             found.add(parent)
-            waiting.extend(concepts[parent].parents)
+            waiting.extend(direct[parent])
     return found
 
 
@@ -169,7 +203,7 @@ def _set_categories(concepts: dict[str, Concept], corrections: dict[str, Any]) -
 
 def _nearest(concept: Concept, concepts: dict[str, Concept]) -> set[str]:
     """Return the parents that are not above another parent."""
-    return concept.parents - set().union(*(concepts[parent].parents for parent in concept.parents))
+    return set(concept.parents).difference(*(concepts[parent].parents for parent in concept.parents))
 
 
 def _set_aliases(
@@ -186,9 +220,9 @@ def _set_aliases(
         words = [word for key in synsets if key in wordnet.synsets for word in wordnet.synsets[key].words]
         words += [class_names[index] for index in concept.classes]
         readable = [word if wordnet.is_scientific(word) else title_case(word) for word in words]
-        candidates[concept.id] = corrections["aliases"].get(concept.name, readable)
+        wanted = corrections["aliases"].get(concept.name, _without(readable, corrections["not_aliases"]["names"]))
+        candidates[concept.id] = [*wanted, *corrections["also_called"].get(concept.name, ())]
     taken = {concept.name.casefold() for concept in concepts.values()}
-    taken |= {name.casefold() for name in corrections["not_aliases"]["names"]}
     counts = Counter(alias for words in candidates.values() for alias in {word.casefold() for word in words})
     for concept in concepts.values():
         usable = {
@@ -197,6 +231,11 @@ def _set_aliases(
             if word.casefold() not in taken and counts[word.casefold()] == 1 and _is_plain(word)
         }
         concept.aliases = sorted(usable.values())
+
+
+def _without(names: list[str], unwanted: list[str]) -> list[str]:
+    refused = {name.casefold() for name in unwanted}
+    return [name for name in names if name.casefold() not in refused]
 
 
 def _is_plain(name: str) -> bool:

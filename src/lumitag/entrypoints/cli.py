@@ -117,6 +117,84 @@ def label(
 
 
 @app.command()
+def evaluate(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="The folder of images.")],
+    labels: Annotated[
+        Path | None, typer.Option("--labels", metavar="CSV", help="What is true, a row an image: file, label.")
+    ] = None,
+    coco: Annotated[
+        Path | None,
+        typer.Option("--coco", metavar="JSON", help="What is true, with boxes: instances as COCO has them."),
+    ] = None,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="The CSV names everything in the images, not only their subject.")
+    ] = False,
+    recognizer: Annotated[
+        options.RecognizerName, typer.Option("--recognizer", help="Which recognizer is evaluated.")
+    ] = options.RecognizerName.EMBEDDED,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="OTHER",
+            help="Compare with an earlier report in JSON, or with rekognition or embedded.",
+        ),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence",
+            "--threshold",
+            metavar="PERCENT",
+            min=1,
+            max=100,
+            help="Labels from this percent on count as shown.  [default: the setting]",
+        ),
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page with plots.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="Also write the JSON there, for a later --against.")
+    ] = None,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Leave out what the vocabulary does not have, and count it.")
+    ] = False,
+    images_per_month: Annotated[
+        int | None, typer.Option("--images-per-month", metavar="N", min=1, help="Also price this many images a month.")
+    ] = None,
+    workers: options.Workers = None,
+    yes: options.Yes = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Measure how good the labels are on your own images, and what they cost.
+
+    You say what is true of the images; docs/evaluate.md says what counts as right. Amazon Rekognition costs money:
+    you are asked before.
+    """
+    from lumitag.entrypoints.commands.evaluate_command import EvaluateWishes, evaluate_folder  # noqa: PLC0415 - see above
+
+    settings = settings_for(workers=workers)
+    wishes = EvaluateWishes(
+        folder=folder,
+        labels=labels,
+        coco=coco,
+        complete=complete,
+        skip_unknown=skip_unknown,
+        recognizer=recognizer,
+        against=against,
+        min_confidence=settings.min_confidence_percent if min_confidence is None else min_confidence,
+        images_per_month=images_per_month,
+        as_json=json,
+        save=save,
+        html=html,
+        yes=yes,
+        quiet=quiet,
+    )
+    return evaluate_folder(settings, wishes)
+
+
+@app.command()
 def watch(
     *,
     folder: Annotated[Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="The folder to watch.")],

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Final
 
 from lumitag.domain import ImageRecord, Json
+from lumitag.recognition.colors import with_color_names
 
 # The apostrophes in front make `neutral` reversible: a text that looks neutralised already gets one more.
 _FORMULA: Final = r"(?='*(?:[\t\r\n]|\s*[=+\-@＝＋－＠]))"  # noqa: RUF001 - spreadsheets take the full-width signs too
@@ -49,6 +50,11 @@ class ExportFormat(StrEnum):
     CSV = "csv"
 
     @property
+    def has_properties(self) -> bool:
+        """Whether image properties are written: they do not fit into the cells of a spreadsheet."""
+        return self is ExportFormat.JSONL
+
+    @property
     def media_type(self) -> str:
         """The type that HTTP calls it by."""
         return "application/x-ndjson" if self is ExportFormat.JSONL else "text/csv; charset=utf-8; header=present"
@@ -64,7 +70,7 @@ def export_lines(
     visible = (record.with_visible_labels(min_confidence) for record in records)
     if export_format is ExportFormat.CSV:
         return csv_lines(_COLUMNS, map(_row, visible))
-    return (json_line(record.to_json()) for record in visible)
+    return (json_line(with_color_names(record.to_json())) for record in visible)
 
 
 def json_line(value: Json) -> str:

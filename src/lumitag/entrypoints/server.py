@@ -20,10 +20,14 @@ from lumitag.telemetry import configure_logging, log
 
 _BACKLOG = 512
 _GRACEFUL_SHUTDOWN_S = 5
+_START_TIMEOUT_S = 60.0
 
 
 def serve(settings: Settings) -> None:
-    """Serve until the process is asked to stop. Raises InvalidSettings, TokenMissing, StoreInUse or StoreDamaged."""
+    """Serve until the process is asked to stop.
+
+    Raises InvalidSettings, TokenMissing, InvalidModel, InvalidLabelsFile, StoreInUse or StoreDamaged.
+    """
     require_token_beyond_loopback(settings)
     signal.signal(signal.SIGTERM, _stop)
     configure_logging(settings.log_level)
@@ -33,9 +37,16 @@ def serve(settings: Settings) -> None:
     platform = build_platform(bound, feed.publish)
     try:
         platform.take_over()
+        _check_own_files(platform, settings)
         _run(platform, bound, feed, listener)
     finally:
         platform.close()
+
+
+def _check_own_files(platform: Platform, settings: Settings) -> None:
+    """Raise InvalidModel or InvalidLabelsFile before anything is served: what Lumitag delivers is known to fit."""
+    if settings.classifier_model or settings.detector_model or settings.labels_file:
+        platform.wait_recognizer(_START_TIMEOUT_S)
 
 
 def _run(platform: Platform, settings: Settings, feed: ChangeFeed, listener: socket.socket) -> None:

@@ -18,17 +18,26 @@ from numpy.typing import NDArray
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from lumitag.errors import DamagedImage, ImageTooLarge, ImageTooSmall, NotAnImage, UnreadableImage
+from lumitag.recognition.jpeg import rare_coding
 from lumitag.recognition.orientation import (
+    UPRIGHT,
     read_exif_orientation,
     read_jpeg_orientation,
     swaps_sides,
     turn_upright,
 )
+from lumitag.recognition.other_files import kind_of_other_file
 
 Pixels = NDArray[np.uint8]
 
 LANCZOS: Final = Image.Resampling.LANCZOS
 BILINEAR: Final = Image.Resampling.BILINEAR
+
+# The scales at which a picture is kept, in eighths: those of libjpeg, which can decode a JPEG at any of them. From a
+# half down, its pixels are averages of squares of pixels (3/8 is left out: no such square). Other formats are averaged
+# likewise, because a filter that is better than that shows other pixels, and so gives other labels than a JPEG.
+_SCALES: Final = (1, 2, 4, 5, 6, 7, 8)
+_WHOLE: Final = 8
 
 _REDUCING_GAP: Final = 3.0  # large PNGs are halved until 3 times the target, then resized: as good, much faster
 _THUMBNAIL_QUALITY: Final = 85
@@ -75,6 +84,19 @@ class Picture:
         resized = self.raster.resize((size, size), resampling, reducing_gap=_REDUCING_GAP)
         return np.asarray(turn_upright(resized, self.orientation))
 
+    @property
+    def decoded_size(self) -> tuple[int, int]:
+        """Width and height of the upright picture as it was decoded, in pixels."""
+        width, height = self.raster.size
+        return (height, width) if swaps_sides(self.orientation) else (width, height)
+
+    def cut(self, left: float, top: float, right: float, bottom: float) -> Picture:
+        """Return a part of the upright picture; the sides are ratios, 0 to 1."""
+        upright = turn_upright(self.raster, self.orientation)
+        width, height = upright.size
+        part = upright.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
+        return Picture(part, UPRIGHT, round((right - left) * self.width), round((bottom - top) * self.height))
+
     def fitted(self, max_side: int) -> Image.Image:
         """Return the whole picture, upright, in its own proportions, its longer side at most `max_side` pixels."""
         scale = min(1.0, max_side / max(self.width, self.height))
@@ -89,7 +111,8 @@ def decode(content: bytes, limits: DecodeLimits, needed_side: int) -> Picture:
     Args:
         content: the whole file.
         limits: checked before anything is decoded.
-        needed_side: pixels. A JPEG is decoded at the smallest scale whose sides are both still this long.
+        needed_side: pixels. The picture is kept at the smallest scale whose sides are both still this long, the same
+            one whatever the format.
 
     Raises NotAnImage, DamagedImage, ImageTooSmall or ImageTooLarge, each with a sentence for people.
     """
@@ -97,11 +120,11 @@ def decode(content: bytes, limits: DecodeLimits, needed_side: int) -> Picture:
         file_type = _file_type(content)
         if file_type is JpegImagePlugin.JpegImageFile:
             return _decode_jpeg(content, limits, needed_side)
-        return _decode_whole(file_type(io.BytesIO(content)), limits)
+        return _decode_whole(file_type(io.BytesIO(content)), limits, needed_side)
     except (UnreadableImage, MemoryError):
         raise
     except Exception as error:  # decoders raise whatever they like: OSError, SyntaxError, struct.error, KeyError...
-        raise DamagedImage from error
+        raise _damaged(content) from error
 
 
 def thumbnail(content: bytes, max_side: int, limits: DecodeLimits | None = None) -> bytes:
@@ -133,7 +156,17 @@ def _file_type(content: bytes) -> type[ImageFile.ImageFile]:
         return WebPImagePlugin.WebPImageFile
     if content.startswith((b"GIF87a", b"GIF89a")):
         return GifImagePlugin.GifImageFile
-    raise NotAnImage
+    raise _not_an_image(content)
+
+
+def _not_an_image(content: bytes) -> NotAnImage:
+    kind = kind_of_other_file(content)
+    return NotAnImage(f"The file is {kind}. Export it as JPEG, PNG, WebP or GIF and upload that." if kind else None)
+
+
+def _damaged(content: bytes) -> DamagedImage:
+    coding = rare_coding(content)
+    return DamagedImage(f"The JPEG has {coding}. Save it as an ordinary JPEG and upload that." if coding else None)
 
 
 def _decode_jpeg(content: bytes, limits: DecodeLimits, needed_side: int) -> Picture:
@@ -145,18 +178,17 @@ def _decode_jpeg(content: bytes, limits: DecodeLimits, needed_side: int) -> Pict
         raster, size = _decode_jpeg_strictly(content, limits, needed_side)
     except ValueError:
         raster, size = _decode_jpeg_leniently(content, limits, needed_side)
-    return _picture(raster, size, read_jpeg_orientation(content))
+    return _picture(raster, size, needed_side, read_jpeg_orientation(content))
 
 
 def _decode_jpeg_strictly(
     content: bytes, limits: DecodeLimits, needed_side: int
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Raises ValueError for any fault of the file, and for colours that libjpeg-turbo does not turn into RGB."""
+    """Raises ValueError for any fault of the file."""
     height, width, _, _ = simplejpeg.decode_jpeg_header(content, strict=True)
     _check_size(width, height, limits, limits.max_pixels)
-    pixels = simplejpeg.decode_jpeg(
-        content, "RGB", min_width=min(needed_side, width), min_height=min(needed_side, height), min_factor=1
-    )
+    min_width, min_height = _scaled((width, height), _scale((width, height), needed_side))
+    pixels = simplejpeg.decode_jpeg(content, "RGB", min_width=min_width, min_height=min_height)
     return Image.fromarray(pixels), (width, height)
 
 
@@ -170,17 +202,40 @@ def _decode_jpeg_leniently(
     return _to_rgb(image), size
 
 
-def _decode_whole(image: ImageFile.ImageFile, limits: DecodeLimits) -> Picture:
+def _decode_whole(image: ImageFile.ImageFile, limits: DecodeLimits, needed_side: int) -> Picture:
     """Decode the first frame; there is no `seek` to any other."""
     _check_size(*image.size, limits, limits.max_webp_pixels if image.format == "WEBP" else limits.max_pixels)
     image.load()
     exif = image.info.get("exif", b"")
-    return _picture(_to_rgb(image), image.size, read_exif_orientation(exif))
+    return _picture(_to_rgb(image), image.size, needed_side, read_exif_orientation(exif))
 
 
-def _picture(raster: Image.Image, size: tuple[int, int], orientation: int) -> Picture:
+def _scale(size: tuple[int, int], needed_side: int) -> int:
+    """Return the smallest scale, in eighths, at which no side is shorter than needed; a shorter one stays as it is."""
+    return next(scale for scale in _SCALES if _is_enough(_scaled(size, scale), size, needed_side))
+
+
+def _is_enough(kept: tuple[int, int], size: tuple[int, int], needed_side: int) -> bool:
+    return all(side >= min(needed_side, whole) for side, whole in zip(kept, size, strict=True))
+
+
+def _scaled(size: tuple[int, int], scale: int) -> tuple[int, int]:
+    """Return width and height at a scale in eighths, rounded up as libjpeg and Pillow do."""
+    width, height = size
+    return -(-width * scale // _WHOLE), -(-height * scale // _WHOLE)
+
+
+def _shrunk(raster: Image.Image, size: tuple[int, int], scale: int) -> Image.Image:
+    """Return the picture at a scale in eighths of its whole `size`, whatever the scale that it was decoded at."""
+    factor, rest = divmod(round(_WHOLE * raster.width / size[0]), scale)
+    if rest:
+        return raster.resize(_scaled(size, scale), LANCZOS)
+    return raster if factor == 1 else raster.reduce(factor)
+
+
+def _picture(raster: Image.Image, size: tuple[int, int], needed_side: int, orientation: int) -> Picture:
     width, height = reversed(size) if swaps_sides(orientation) else size
-    return Picture(raster, orientation, width, height)
+    return Picture(_shrunk(raster, size, _scale(size, needed_side)), orientation, width, height)
 
 
 def _check_size(width: int, height: int, limits: DecodeLimits, max_pixels: int) -> None:
@@ -201,6 +256,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         visible = image.convert("RGBA")
         white = Image.new("RGB", visible.size, "white")
-        white.paste(visible, mask=visible.getchannel("A"))
+        white.paste(visible, mask=visible)
         return white
     return image.convert("RGB")

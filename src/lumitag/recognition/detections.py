@@ -33,7 +33,7 @@ class Detections:
     Attributes:
         boxes: (n, 4): left, top, right, bottom, 0 to 1, never outside the picture.
         scores: (n,), 0 to 1.
-        classes: (n,): COCO category ids.
+        classes: (n,): COCO category ids, or indices of the classes of an own detector.
     """
 
     boxes: Floats
@@ -106,14 +106,15 @@ def decode_boxes(encodings: Floats, anchors: Floats) -> Floats:
     return np.concatenate([(centres - halves)[:, ::-1], (centres + halves)[:, ::-1]], axis=1)
 
 
-def suppress_overlaps(boxes: Floats, classes: Integers) -> Integers:
+def suppress_overlaps(boxes: Floats, classes: Integers, max_overlap: float = _MAX_OVERLAP) -> Integers:
     """Return the indices of the boxes to keep, at most 100: a box that overlaps a better one of its class goes.
 
     Args:
         boxes: (n, 4): left, top, right, bottom, best first.
         classes: (n,).
+        max_overlap: intersection over union, 0 to 1; a larger one is too much.
     """
-    overlapping = (intersection_over_union(boxes) > _MAX_OVERLAP) & (classes[:, None] == classes[None, :])
+    overlapping = (intersection_over_union(boxes) > max_overlap) & (classes[:, None] == classes[None, :])
     kept = np.ones(len(boxes), dtype=bool)
     for index in range(len(boxes)):
         if kept[index]:

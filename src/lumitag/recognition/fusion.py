@@ -12,39 +12,34 @@ from lumitag.domain import BoundingBox, Instance, Label
 from lumitag.recognition.detections import Detections
 from lumitag.recognition.taxonomy import Taxonomy
 
+LEAST_EVIDENCE: Final = 0.3  # boxes below are too many, and too often wrong, to add up
+
 _GRID: Final = 100_000  # boxes are given to 5 decimals: a tenth of a pixel in the largest picture
 
 
-def softmax(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    """Return probabilities, (n,), sum 1. A temperature below 1 sharpens them (arXiv:1706.04599, section 4.2)."""
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max())
-    return np.asarray(powers / powers.sum())
-
-
 def fuse(
-    taxonomy: Taxonomy, probabilities: NDArray[np.floating[Any]], detections: Detections, floor_percent: float
+    taxonomy: Taxonomy, concepts: NDArray[np.floating[Any]], detections: Detections, floor_percent: float
 ) -> tuple[Label, ...]:
     """Return the labels of a picture, most confident first, then by name.
 
-    A concept appears once, as confident as the surer of the two opinions; instances come from the detector alone.
-    All broader concepts of a label are labels as well, each at least as confident: whoever is sure of a dog is as
-    sure of an animal.
+    A concept appears once. The classifier and the detector are two witnesses: where both speak of a concept it is
+    wrong only if both are, so `1 - (1 - p) (1 - q)` (the noisy-or of Pearl 1988, 4.3.2); two things of one kind in
+    the picture are two witnesses of that kind. So a broader concept is never less confident than a narrower one:
+    whoever is sure of a dog is as sure of an animal. Instances come from the detector alone.
 
     Args:
         taxonomy: what both opinions are put in terms of.
-        probabilities: (1000,), of the classifier, sum 1.
-        detections: of the detector, in the same picture.
-        floor_percent: labels and instances below are left out.
+        concepts: (concepts,), 0 to 1: what the classifier thinks of each; broader ones not below narrower ones.
+        detections: of the detector, in the same picture, with scores that are confidences.
+        floor_percent: labels and instances below are left out; the confidence of the others does not depend on it.
     """
-    instances = _instances(taxonomy, detections, floor_percent)
-    confidences = taxonomy.roll_up(probabilities) * 100
-    for position, found in instances.items():
-        confidences[position] = max(confidences[position], found[0].confidence)
-    _lift_parents(taxonomy, confidences, instances)
+    instances = _instances(taxonomy, detections, min(floor_percent, LEAST_EVIDENCE * 100))
+    confidences = _agreed(taxonomy, concepts, instances) * 100
     kept = np.flatnonzero(confidences >= floor_percent).tolist()
-    labels = [_label(taxonomy, position, confidences[position], instances.get(position, [])) for position in kept]
-    return tuple(sorted(labels, key=lambda label: (-label.confidence, label.name)))
+    shown = [position for position in kept if not taxonomy.concepts[position].hidden]
+    labels = [_label(taxonomy, position, confidences[position], instances.get(position, [])) for position in shown]
+    visible = (label.seen_from(floor_percent) for label in labels)
+    return tuple(sorted(visible, key=lambda label: (-label.confidence, label.name)))
 
 
 def _instances(taxonomy: Taxonomy, detections: Detections, floor_percent: float) -> dict[int, list[Instance]]:
@@ -59,11 +54,21 @@ def _instances(taxonomy: Taxonomy, detections: Detections, floor_percent: float)
     return instances
 
 
-def _lift_parents(taxonomy: Taxonomy, confidences: NDArray[np.float64], instances: dict[int, list[Instance]]) -> None:
-    """Make every broader concept of a detected one at least as confident. Sums of classes are so by themselves."""
-    for position in instances:
-        for parent in taxonomy.parents[position]:
-            confidences[parent] = max(confidences[parent], confidences[position])
+def _agreed(
+    taxonomy: Taxonomy, concepts: NDArray[np.floating[Any]], instances: dict[int, list[Instance]]
+) -> NDArray[np.float64]:
+    """Return the confidence of every concept, 0 to 1, with what was found of it and of its kinds."""
+    confidences = concepts.astype(np.float64)
+    for position, found in instances.items():
+        surest = found[0].confidence / 100
+        for target in (position, *taxonomy.parents[position]):
+            confidences[target] = _either(confidences[target], surest)
+    return confidences
+
+
+def _either(confidence: float, found: float) -> float:
+    """Return how sure two witnesses are together. A faint one stands for itself and adds nothing to the other."""
+    return 1 - (1 - confidence) * (1 - found) if found >= LEAST_EVIDENCE else max(confidence, found)
 
 
 def _label(taxonomy: Taxonomy, position: int, confidence: float, instances: list[Instance]) -> Label:
@@ -72,7 +77,7 @@ def _label(taxonomy: Taxonomy, position: int, confidence: float, instances: list
         name=concept.name,
         concept=concept.id,
         confidence=round(float(confidence), 2),
-        parents=tuple(sorted(taxonomy.concepts[parent].name for parent in taxonomy.parents[position])),
+        parents=taxonomy.shown_parents(position),
         aliases=concept.aliases,
         categories=concept.categories,
         instances=tuple(instances),

@@ -11,6 +11,8 @@ from typing import Final
 
 from PIL import Image
 
+from lumitag.recognition.jpeg import APP1, segments
+
 UPRIGHT: Final = 1
 
 # How a stored picture is turned to stand upright, by the value of the tag. 1 needs nothing.
@@ -26,9 +28,6 @@ _TURNS: Final = {
 _LYING: Final = frozenset({5, 6, 7, 8})
 
 _EXIF_HEADER: Final = b"Exif\0\0"
-_MARKER: Final = 0xFF
-_APP1: Final = 0xE1
-_START_OF_SCAN: Final = 0xDA
 _ORIENTATION_TAG: Final = 0x0112
 _ENTRY_SIZE: Final = 12
 
@@ -45,16 +44,8 @@ def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
 
 def read_jpeg_orientation(content: bytes) -> int:
     """Return the orientation, 1 to 8, that the first EXIF segment of a JPEG gives."""
-    position = 2
-    while position + 4 <= len(content) and content[position] == _MARKER:
-        marker, length = content[position + 1], int.from_bytes(content[position + 2 : position + 4], "big")
-        segment = content[position + 4 : position + 2 + length]
-        if marker == _START_OF_SCAN:
-            break
-        if marker == _APP1 and segment.startswith(_EXIF_HEADER):
-            return read_exif_orientation(segment)
-        position += 2 + max(length, 2)  # a length below 2 is not valid; this still moves on
-    return UPRIGHT
+    blocks = (payload for marker, payload in segments(content) if marker == APP1 and payload.startswith(_EXIF_HEADER))
+    return read_exif_orientation(next(blocks, b""))
 
 
 def read_exif_orientation(exif: bytes) -> int:

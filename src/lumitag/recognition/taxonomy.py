@@ -19,13 +19,14 @@ class Concept:
     """One label of the taxonomy.
 
     Attributes:
-        id: a WordNet 3.0 id (`n02084071`) or `coco:` and a class name; it never changes.
+        id: a WordNet 3.0 id (`n02084071`), or `coco:` or `own:` and a name; it never changes.
         name: as Amazon Rekognition spells it wherever it has the concept.
-        parents: ids of all broader concepts, not only of the nearest.
+        parents: ids of all broader concepts, the nearest first: none stands before one that is below it.
         aliases: other names.
         categories: the shelves it stands on, at least one.
         classes: outputs of the classifier, 0 to 999, that mean exactly this.
         coco: COCO category ids, 1 to 90, that mean exactly this.
+        hidden: it counts for broader concepts, but is never shown: neither as a label nor as a parent.
     """
 
     id: str
@@ -35,18 +36,30 @@ class Concept:
     categories: tuple[str, ...]
     classes: tuple[int, ...]
     coco: tuple[int, ...]
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
 class Taxonomy:
-    """All concepts, ordered by id. `positions` in arrays are positions in this order."""
+    """All concepts, ordered by id. `positions` in arrays are positions in this order.
+
+    Attributes:
+        concepts: the labels.
+        exclusive_classes: whether exactly one class of the classifier is true, as with a softmax.
+    """
 
     concepts: tuple[Concept, ...]
+    exclusive_classes: bool = True
 
     @classmethod
     def from_json(cls, content: bytes) -> Taxonomy:
         """Return the taxonomy that `tools/build_taxonomy.py` wrote."""
         return cls(tuple(_concept(entry) for entry in json.loads(content)))
+
+    @cached_property
+    def content(self) -> bytes:
+        """All of it as bytes, the same for equal taxonomies and for no others."""
+        return repr(self).encode()
 
     @cached_property
     def positions(self) -> dict[str, int]:
@@ -59,6 +72,20 @@ class Taxonomy:
         return tuple(tuple(self.positions[parent] for parent in concept.parents) for concept in self.concepts)
 
     @cached_property
+    def narrower(self) -> tuple[tuple[int, ...], ...]:
+        """Positions of all narrower concepts, by position."""
+        below: list[list[int]] = [[] for _ in self.concepts]
+        for position, parents in enumerate(self.parents):
+            for parent in parents:
+                below[parent].append(position)
+        return tuple(map(tuple, below))
+
+    def shown_parents(self, position: int) -> tuple[str, ...]:
+        """Return the names of all broader concepts but hidden ones, the nearest first."""
+        parents = (self.concepts[parent] for parent in self.parents[position])
+        return tuple(parent.name for parent in parents if not parent.hidden)
+
+    @cached_property
     def position_by_coco(self) -> dict[int, int]:
         """Position of the concept that a COCO category means, by category id."""
         return {number: position for position, concept in enumerate(self.concepts) for number in concept.coco}
@@ -67,12 +94,16 @@ class Taxonomy:
         """Return the probability of every concept, (concepts,), 0 to 1: the sum over all classes at or below it.
 
         A dog is any of 118 breeds: none may be likely while their sum is certain. Exact, because the classes of a
-        softmax exclude each other.
+        softmax exclude each other; where they do not, the surest of them counts.
 
         Args:
-            probabilities: (classes,), sum 1.
+            probabilities: (classes,), sum 1 if classes exclude each other.
         """
         below, classes = self._memberships
+        if not self.exclusive_classes:
+            surest = np.zeros(len(self.concepts))
+            np.maximum.at(surest, below, probabilities[classes])
+            return surest
         sums = np.bincount(below, weights=probabilities[classes], minlength=len(self.concepts))
         return np.minimum(sums, 1.0)
 
@@ -83,8 +114,9 @@ class Taxonomy:
         for position, concept in enumerate(self.concepts):
             for target in (position, *self.parents[position]):
                 members[target].update(concept.classes)
-        pairs = np.array([(position, index) for position in sorted(members) for index in sorted(members[position])])
-        return pairs[:, 0], pairs[:, 1]
+        pairs = [(position, index) for position in sorted(members) for index in sorted(members[position])]
+        below, classes = np.array(pairs, np.intp).reshape(-1, 2).T
+        return below, classes
 
 
 def _concept(entry: dict[str, Any]) -> Concept:

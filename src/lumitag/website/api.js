@@ -53,7 +53,7 @@ export function errorFrom(status, text) {
 }
 
 /** What is shown unless a reader asks for more: percent. */
-export const USUAL_CONFIDENCE = 50;
+export const USUAL_CONFIDENCE = 70;
 
 /** Hears of every 401, so that one place can ask for the token. */
 export const session = new EventTarget();

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from lumitag.adapters.local import _schema
+from lumitag.adapters.local import _records, _schema
 from lumitag.adapters.local._data_folder import DataFolderLock, bind_store, load_signing_key
 from lumitag.adapters.local._database import Database
 from lumitag.errors import StoreDamaged, StoreError, StoreFull, StoreInUse, StoreUnavailable
@@ -326,8 +326,26 @@ def test_an_older_database_is_migrated_and_a_copy_is_kept(database: Database) ->
     _schema.migrate(database._connection, database.path, (*_schema.MIGRATIONS, added))
 
     assert database._connection.execute("SELECT key, why FROM tombstones").fetchone()[:] == ("a", "unknown")
-    with closing(sqlite3.connect(f"{database.path}.schema-1")) as copy:
+    with closing(sqlite3.connect(f"{database.path}.schema-{len(_schema.MIGRATIONS)}")) as copy:
         assert copy.execute("SELECT * FROM tombstones").fetchall() == [("a", 0)]
+
+
+def test_a_database_from_before_image_properties_opens(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        _schema.migrate(old, path, _schema.MIGRATIONS[:1])
+        old.execute(
+            "INSERT INTO images"
+            " (id, key, file_name, content_type, size, created_time, status, request_id, packed_labels)"
+            " VALUES (1, ?, 'old.jpg', 'image/jpeg', 3, 0, 'recognized', '', '[]')",
+            ("0" * 26,),
+        )
+
+    with closing(Database(path)) as database, database.read() as connection:
+        row = _records.find(connection, "0" * 26)
+        assert row is not None
+        record = _records.record_of(row, (), with_properties=True)
+    assert (record.file_name, record.properties) == ("old.jpg", None)
 
 
 def test_a_migration_that_fails_changes_nothing(database: Database) -> None:
@@ -338,7 +356,7 @@ def test_a_migration_that_fails_changes_nothing(database: Database) -> None:
         )
 
     assert kept(database) == ["a"]
-    assert database._connection.execute("PRAGMA user_version").fetchone()[0] == 1
+    assert database._connection.execute("PRAGMA user_version").fetchone()[0] == len(_schema.MIGRATIONS)
 
 
 def test_a_database_that_is_gone_is_not_made_anew(database: Database) -> None:

@@ -202,7 +202,7 @@ def test_any_text_is_either_refused_or_plain(text: str, channel: Channel, allow_
 def test_a_new_webhook_has_a_random_id_and_a_secret() -> None:
     one, two = (new_subscription(Channel.WEBHOOK, "https://hooks.example.com", [" Cat ", "Cat", ""]) for _ in range(2))
     assert re.fullmatch("[0-9a-f]{32}", one.id)
-    assert (one.address, one.labels, one.min_confidence) == ("https://hooks.example.com/", ("Cat",), 50.0)
+    assert (one.address, one.labels, one.min_confidence) == ("https://hooks.example.com/", ("Cat",), 70.0)
     assert one.secret.startswith("whsec_")
     assert (one.id, one.secret) != (two.id, two.secret)
 

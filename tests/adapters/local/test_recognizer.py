@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from lumitag.adapters.local._recognizer_pool import RecognizerPool
 from lumitag.errors import (
     DamagedImage,
     ImageTooLarge,
+    InvalidModel,
     NotAnImage,
     RecognizerCrashed,
     RecognizerTimedOut,
@@ -31,6 +32,7 @@ from lumitag.errors import (
 )
 from tests.photographs import jpeg_of, photograph
 from tests.processes import wait_until
+from tests.recognition.own_models import colour_classifier, save_model
 
 ROOT = Path(__file__).parents[3]
 OPTIONS = {
@@ -229,6 +231,23 @@ def test_a_pool_that_cannot_start_says_why_and_ends_at_once(
     started = time.monotonic()
     pool.close()
     assert time.monotonic() - started < 5
+
+
+def test_a_pool_whose_own_model_does_not_fit_says_so_at_once_and_recovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits hears it from the first start; a model that is corrected is used without a restart."""
+    monkeypatch.setattr(_recognizer_pool, "_LOOK_AFTER_S", 0.1)
+    classifier = save_model(tmp_path, colour_classifier(), ["Scarlet"])
+    with closing(RecognizerPool(1, OPTIONS | {"classifier_model": str(classifier)}, timeout_s=60)) as pool:
+        pool.start()
+        with pytest.raises(InvalidModel, match="3 classes"):
+            pool.wait_ready(60)
+        wait_until(lambda: "3 classes" in pool.problem, 10, lambda: pool.problem)
+        save_model(tmp_path, colour_classifier())
+        wait_until(lambda: pool.ready_count, 60, lambda: pool.problem)
+        assert pool.wait_ready(0)
+        assert pool.problem == ""
 
 
 def test_a_pool_that_is_closed_while_it_starts_does_not_wait_for_its_processes(

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from lumitag.adapters.local._reach import Reach, reach
 from lumitag.adapters.local._webhook import new_secret
-from lumitag.domain import Channel, Frequency, Subscription, now
+from lumitag.domain import USUAL_MIN_CONFIDENCE, Channel, Frequency, Subscription, now
 from lumitag.errors import InvalidSubscription
 
 _MAIL_LENGTH: Final = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
@@ -70,7 +70,7 @@ def new_subscription(
     channel: Channel,
     address: str,
     labels: Iterable[str] = (),
-    min_confidence: float = 50.0,
+    min_confidence: float = USUAL_MIN_CONFIDENCE,
     frequency: Frequency = Frequency.EACH,
     *,
     allow_private: bool = False,

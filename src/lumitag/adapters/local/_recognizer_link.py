@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO, Final
 
 from lumitag.adapters.local._recognizer_process import (
@@ -31,6 +31,8 @@ from lumitag.adapters.local._recognizer_process import (
 )
 from lumitag.domain import Recognition
 from lumitag.errors import (
+    InvalidLabelsFile,
+    InvalidModel,
     LumitagError,
     RecognitionFailed,
     RecognizerCrashed,
@@ -38,6 +40,8 @@ from lumitag.errors import (
     RecognizerUnavailable,
     UnreadableImage,
 )
+
+RecognizerOptions = Mapping[str, float | str | None]
 
 START_TIMEOUT_S: Final = 60.0
 _NOT_STARTED: Final = 'No recognizer process starts. What it wrote to standard error, or "lumitag doctor", says why.'
@@ -52,7 +56,7 @@ class NotReached(Exception):
 class RecognizerProcess:
     """One recognizer process and our end of its socket. Used by one thread at a time."""
 
-    def __init__(self, options: dict[str, float], timeout_s: float) -> None:
+    def __init__(self, options: RecognizerOptions, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self.model_version = ""
         self._channel, theirs = socket.socketpair()
@@ -74,13 +78,17 @@ class RecognizerProcess:
         return self._process.poll() is None and not _has_news(self._channel)
 
     def wait_ready(self) -> None:
-        """Wait until the models are loaded. Raises RecognizerUnavailable with the reason, if the process knew one."""
+        """Wait until the models are loaded.
+
+        Raises RecognizerUnavailable with the reason, if the process knew one; InvalidModel or InvalidLabelsFile if
+        it is a file of the user's own.
+        """
         try:
             kind, payload = self._receive(time.monotonic() + START_TIMEOUT_S)
         except (RecognitionFailed, NotReached):
             raise RecognizerUnavailable(_NOT_STARTED) from None
         if kind == REFUSED:
-            raise RecognizerUnavailable(json.loads(payload)["message"])
+            raise _start_refusal(json.loads(payload))
         if kind != READY:
             raise RecognizerUnavailable(_NOT_STARTED)
         self.model_version = payload.decode()
@@ -138,7 +146,7 @@ class RecognizerProcess:
         return bytes(parts)
 
 
-def _started(theirs: socket.socket, options: dict[str, float]) -> subprocess.Popen[bytes]:
+def _started(theirs: socket.socket, options: RecognizerOptions) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-P", "-m", _MODULE, str(theirs.fileno()), json.dumps(options)],
         pass_fds=[theirs.fileno()],
@@ -163,6 +171,11 @@ def _checked(kind: bytes, payload: bytes, expected: bytes) -> bytes:
     if kind == BROKEN:
         raise RecognizerCrashed(payload.decode(errors="replace"))
     raise RecognizerCrashed("The recognizer process answered nonsense.")
+
+
+def _start_refusal(answer: dict[str, str]) -> LumitagError:
+    own = {kind.code: kind for kind in (InvalidModel, InvalidLabelsFile)}
+    return own.get(answer["code"], RecognizerUnavailable)(answer["message"])
 
 
 def _refusal(answer: dict[str, str]) -> LumitagError:

@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import BinaryIO, Final, TypeVar
 
-from lumitag.adapters.local._recognizer_link import START_TIMEOUT_S, NotReached, RecognizerProcess
+from lumitag.adapters.local._recognizer_link import START_TIMEOUT_S, NotReached, RecognizerOptions, RecognizerProcess
 from lumitag.domain import Recognition
 from lumitag.errors import (
+    InvalidSettings,
     RecognizerCrashed,
     RecognizerTimedOut,
     RecognizerUnavailable,
@@ -38,7 +39,7 @@ class RecognizerPool:
 
     Args:
         size: how many processes, one a core.
-        options: what `_recognizer_process` needs: limits in bytes and pixels, the storage floor in percent.
+        options: what `_recognizer_process` needs: limits in bytes and pixels, the storage floor in percent, own models.
         timeout_s: after so many seconds the process is killed and the image has lost one attempt.
         on_restart: called with the cause (`crashed`, `timed_out`, `died_idle`, `not_started`) when a process has to
             be replaced.
@@ -50,7 +51,7 @@ class RecognizerPool:
     def __init__(
         self,
         size: int,
-        options: dict[str, float],
+        options: RecognizerOptions,
         timeout_s: float,
         on_restart: Callable[[str], None] = lambda _cause: None,
     ) -> None:
@@ -66,6 +67,7 @@ class RecognizerPool:
         self._starting: deque[RecognizerProcess] = deque()
         self._failed_rounds = 0
         self.problem = ""
+        self._unfit: InvalidSettings | None = None  # what is wrong with an own model or the labels file
         self._model_version = ""
         self._closed = False
         self._supervisor: threading.Thread | None = None
@@ -101,11 +103,15 @@ class RecognizerPool:
         return self._model_version
 
     def wait_ready(self, timeout_s: float) -> bool:
-        """Wait until at least one process is ready; return whether one is."""
+        """Wait until at least one process is ready; return whether one is.
+
+        Raises InvalidModel or InvalidLabelsFile at once where none will be: the last start found it so.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: bool(self._idle or self._busy) or self._closed, timeout_s) and (
-                not self._closed
-            )
+            self._changed.wait_for(lambda: self._is_ready() or self._closed or self._unfit is not None, timeout_s)
+            if self._unfit and not self._is_ready():
+                raise type(self._unfit)(self._unfit.message)
+            return self._is_ready() and not self._closed
 
     def recognize(self, file: BinaryIO) -> Recognition:
         """Return what is in the image, waiting for a free process. Raises UnreadableImage or RecognitionFailed."""
@@ -225,9 +231,11 @@ class RecognizerPool:
         """Wait until a process is ready; return why it is not, if it is not."""
         try:
             process.wait_ready()
-        except RecognizerUnavailable as error:
-            with self._lock:
+        except (RecognizerUnavailable, InvalidSettings) as error:
+            with self._changed:
                 self._starting.remove(process)
+                self._unfit = error if isinstance(error, InvalidSettings) else None
+                self._changed.notify_all()
             process.discard()
             return error.message
         self._welcome(process)
@@ -252,10 +260,13 @@ class RecognizerPool:
                 process.discard()
                 return
             self._model_version = process.model_version
-            self._failed_rounds, self.problem = 0, ""
+            self._failed_rounds, self.problem, self._unfit = 0, "", None
             self._idle.append(process)
             self._freed.notify()
             self._changed.notify_all()
+
+    def _is_ready(self) -> bool:
+        return bool(self._idle or self._busy)
 
     def _is_one_missing(self) -> bool:
         with self._lock:

@@ -21,7 +21,7 @@ import socket
 import struct
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lumitag.errors import ImageTooLarge, LumitagError
 
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
 class _Server:
     """Answers requests with the embedded recognizer, one at a time."""
 
-    def __init__(self, channel: socket.socket, options: dict[str, float]) -> None:
+    def __init__(self, channel: socket.socket, options: dict[str, Any]) -> None:
         # Imported here, after the limits are in place, so that they bind the native libraries as well.
         from lumitag.recognition.decode import DecodeLimits, thumbnail  # noqa: PLC0415
         from lumitag.recognition.embedded import EmbeddedRecognizer  # noqa: PLC0415
@@ -74,7 +74,14 @@ class _Server:
             max_side=int(options["max_side_px"]),
             min_side=int(options["min_side_px"]),
         )
-        self._recognizer = EmbeddedRecognizer.load(floor_percent=options["floor_percent"], limits=self._limits)
+        self._recognizer = EmbeddedRecognizer.load(
+            floor_percent=options["floor_percent"],
+            limits=self._limits,
+            classifier_model=_path(options.get("classifier_model")),
+            detector_model=_path(options.get("detector_model")),
+            labels_file=_path(options.get("labels_file")),
+            image_properties=options.get("image_properties", True),
+        )
         self._thumbnail = thumbnail
 
     def announce(self) -> None:
@@ -110,6 +117,10 @@ class _Server:
 
     def _answer(self, kind: bytes, payload: bytes) -> None:
         self._channel.sendall(_framed(kind, payload))
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
 
 
 def _framed(kind: bytes, payload: bytes) -> bytes:

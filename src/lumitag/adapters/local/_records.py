@@ -12,6 +12,7 @@ import sqlite3
 from datetime import datetime
 from typing import Final
 
+from lumitag.adapters.local._properties import pack_properties, unpack_properties
 from lumitag.domain import ImageRecord, ImageStatus, Label, Recognition, is_key, time_from_ms, time_to_ms
 
 _TIE_BITS: Final = 20
@@ -20,8 +21,8 @@ _LAST_MS: Final = (1 << 43) - 1  # in the year 2248; a later time is kept, but s
 INSERT: Final = """
     INSERT INTO images (
         id, key, file_name, content_type, size, created_time, sha256, width, height, status, reason,
-        recognizer, model_version, upload_time, recognized_time, request_id, packed_labels
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '[]')
+        recognizer, model_version, upload_time, recognized_time, request_id, packed_properties, packed_labels
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '[]')
 """
 
 
@@ -58,6 +59,7 @@ def insert(connection: sqlite3.Connection, record: ImageRecord) -> int:
             _optional_ms(record.upload_time),
             _optional_ms(record.recognized_time),
             record.request_id,
+            pack_properties(record.properties, record.labels),
         ),
     )
     return image_id
@@ -80,7 +82,8 @@ def mark_recognized(
     connection.execute(
         """
         UPDATE images
-        SET status = ?, reason = NULL, width = ?, height = ?, recognizer = ?, model_version = ?, recognized_time = ?
+        SET status = ?, reason = NULL, width = ?, height = ?, recognizer = ?, model_version = ?, recognized_time = ?,
+            packed_properties = ?
         WHERE id = ?
         """,
         (
@@ -90,13 +93,15 @@ def mark_recognized(
             recognition.recognizer,
             recognition.model_version,
             time_to_ms(recognized_time),
+            pack_properties(recognition.properties, recognition.labels),
             image_id,
         ),
     )
 
 
-def record_of(row: sqlite3.Row, labels: tuple[Label, ...]) -> ImageRecord:
-    """Return the record that a row keeps, with its labels unpacked."""
+def record_of(row: sqlite3.Row, labels: tuple[Label, ...], *, with_properties: bool) -> ImageRecord:
+    """Return the record that a row keeps, with its labels unpacked, and its image properties if they are wanted."""
+    properties, labels = unpack_properties(row["packed_properties"] if with_properties else None, labels)
     return ImageRecord(
         key=row["key"],
         file_name=row["file_name"],
@@ -114,6 +119,7 @@ def record_of(row: sqlite3.Row, labels: tuple[Label, ...]) -> ImageRecord:
         upload_time=_optional_time(row["upload_time"]),
         recognized_time=_optional_time(row["recognized_time"]),
         request_id=row["request_id"],
+        properties=properties,
     )
 
 

@@ -142,7 +142,10 @@ _FIRST: Final = (
     "CREATE INDEX messages_by_subscription ON messages (subscription_id) WHERE subscription_id IS NOT NULL",
 )
 
-MIGRATIONS: Final[tuple[Sequence[str], ...]] = (_FIRST,)
+# Image properties and the colours of instances, packed (see _properties.py); NULL for images recognized without them.
+_SECOND: Final = ("ALTER TABLE images ADD COLUMN packed_properties TEXT",)
+
+MIGRATIONS: Final[tuple[Sequence[str], ...]] = (_FIRST, _SECOND)
 """Statements that lead from each schema version to the next. Released ones are never changed, only followed."""
 
 

@@ -69,14 +69,14 @@ class SQLiteLabelStore:
         self._database.write(lambda connection: self._create(connection, record))
 
     def get(self, key: str) -> ImageRecord:
-        """Return the record with all its stored labels. Raises ImageNotFound, also after `delete`."""
+        """Return the record with its labels and image properties. Raises ImageNotFound, also after `delete`."""
         with self._database.read() as connection:
             if (row := _records.find(connection, key)) is None:
                 raise ImageNotFound
-            return self._record(connection, row)
+            return self._record(connection, row, with_properties=True)
 
     def save(self, key: str, recognition: Recognition) -> ImageRecord | None:
-        """Store the labels and announce them, both or neither; return the record as it now is.
+        """Store the labels and announce them, both or neither; return the record as a search shows it.
 
         Saving the same recognizer's result of the same model version twice announces it once.
         A record that is not there (deleted meanwhile) stays away: None is returned and nothing is announced.
@@ -111,11 +111,13 @@ class SQLiteLabelStore:
     def search(self, query: ImageQuery) -> Page[ImageRecord]:
         """Return one page of acknowledged images, newest first, with all their stored labels.
 
+        Image properties and the colours of instances are left out unless the query asks for them.
         Images that were accepted but never uploaded are not shown. Raises InvalidCursor.
         """
         with self._database.read() as connection:
             rows, next_cursor = find_page(connection, query)
-            return Page(tuple(self._record(connection, row) for row in rows), next_cursor)
+            wanted = query.with_properties
+            return Page(tuple(self._record(connection, row, with_properties=wanted) for row in rows), next_cursor)
 
     def label_counts(self, prefix: str = "", limit: int = 50) -> list[LabelCount]:
         """Return the most frequent labels whose name starts with `prefix`, most frequent first."""
@@ -236,8 +238,16 @@ class SQLiteLabelStore:
         if (on_change := self._on_change) is not None:
             self._database.on_commit(connection, lambda: on_change(change))
 
-    def _record(self, connection: sqlite3.Connection, row: sqlite3.Row, *, is_committed: bool = True) -> ImageRecord:
-        return _records.record_of(row, self._labels.read(connection, row["packed_labels"], is_committed=is_committed))
+    def _record(
+        self,
+        connection: sqlite3.Connection,
+        row: sqlite3.Row,
+        *,
+        is_committed: bool = True,
+        with_properties: bool = False,
+    ) -> ImageRecord:
+        labels = self._labels.read(connection, row["packed_labels"], is_committed=is_committed)
+        return _records.record_of(row, labels, with_properties=with_properties)
 
     def _keys(self, query: str, *parameters: str | int) -> list[str]:
         with self._database.read() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from lumitag.adapters.local._recognizer_pool import RecognizerPool
 from lumitag.domain import Recognition
@@ -43,7 +44,15 @@ def build_recognizer_pool(
             "max_side_px": settings.max_image_side_px,
             "min_side_px": settings.min_image_side_px,
             "floor_percent": settings.storage_floor_percent,
+            "classifier_model": _shown(settings.classifier_model),
+            "detector_model": _shown(settings.detector_model),
+            "labels_file": _shown(settings.labels_file),
+            "image_properties": settings.image_properties,
         },
         settings.recognize_timeout_s,
         on_restart,
     )
+
+
+def _shown(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())

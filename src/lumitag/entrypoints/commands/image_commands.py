@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from lumitag.entrypoints.commands.upload_files import upload_files
 from lumitag.entrypoints.commands.views import IMAGES, UPLOADS, image_page
 from lumitag.entrypoints.export import ExportFormat, export_lines, json_line
 from lumitag.errors import ImageNotFound
+from lumitag.recognition.colors import with_color_names
 
 app = typer.Typer()
 
@@ -100,7 +102,7 @@ def show(
     settings = settings_for(data=data)
     with opened(settings) as platform:
         record = platform.pipeline.show_image(key)
-    shown = record.with_visible_labels(shown_confidence(settings, min_confidence)).to_json()
+    shown = with_color_names(record.with_visible_labels(shown_confidence(settings, min_confidence)).to_json())
     write_lines(image_page(shown) if output_format is OutputFormat.TABLE else [json_line(shown)])
     return DONE
 
@@ -126,6 +128,7 @@ def export(
     query = query_of(
         confidence, all_of=label, any_of=any_of, none_of=none_of, status=status, after=after, before=before
     )
+    query = replace(query, with_properties=export_format.has_properties)
     with opened(settings) as platform:
         write_lines(export_lines(platform.pipeline.search_all(query), export_format, confidence))
     return DONE

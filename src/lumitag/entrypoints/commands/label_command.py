@@ -18,6 +18,7 @@ from lumitag.entrypoints.commands.output import OutputFormat, View, note, write_
 from lumitag.entrypoints.commands.progress import progress
 from lumitag.entrypoints.commands.tables import label_summary, padded, printable
 from lumitag.entrypoints.commands.xmp import SidecarDamagedError, sidecar_path, write_sidecar
+from lumitag.recognition.colors import with_color_names
 from lumitag.settings import Settings
 
 _FILE_WIDTH: Final = 32
@@ -93,7 +94,7 @@ def write_outcomes(outcomes: Iterable[tuple[Path, Outcome]], wishes: LabelWishes
     if output_format is OutputFormat.TABLE:
         write_lines(map(table_line, values))
     else:
-        write_values(values, output_format, _VIEW)
+        write_values(map(with_color_names, values), output_format, _VIEW)
 
 
 def with_sidecar(path: Path, outcome: Outcome, wishes: LabelWishes) -> Outcome:

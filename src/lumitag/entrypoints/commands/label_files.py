@@ -17,14 +17,16 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, Self
 
 from lumitag.domain import Json, Label, Recognition, visible_labels
 from lumitag.entrypoints.commands.file_facts import FileFacts
 from lumitag.entrypoints.commands.label_cache import LabelCache
 from lumitag.errors import RecognitionFailed, RecognizerUnavailable, UnreadableImage
+from lumitag.recognition.labels_file import LabelsFile
 
 if TYPE_CHECKING:
+    from lumitag.recognition.model_description import DescribedModel
     from lumitag.settings import Settings
 
 START_TIMEOUT_S: Final = 30.0
@@ -171,20 +173,41 @@ def model_name(settings: Settings) -> str:
     """Return what an answer depends on besides the content: all of `lumitag.recognition`, and the limits.
 
     It is known without starting a recognizer process, and changes at least as often as the model version.
+
+    Raises InvalidModel where the description of an own model is wrong, InvalidLabelsFile likewise.
     """
     digest = hashlib.sha256()
     package = resources.files("lumitag.recognition")
     names = sorted(file.name for file in package.iterdir() if file.name.endswith((".py", ".json")))
     for file in (*(package / name for name in names), package / "weights" / "sha256.json"):
         digest.update(file.read_bytes())
+    for own in own_models(settings):
+        digest.update(own.digest.encode())
+    if settings.labels_file:
+        digest.update(LabelsFile.read(settings.labels_file).text.encode())
     limits = (
         settings.storage_floor_percent,
         settings.max_image_bytes,
         settings.max_image_pixels,
         settings.max_image_side_px,
         settings.min_image_side_px,
+        settings.image_properties,
     )
     return " ".join((digest.hexdigest(), *(f"{limit:.10g}" for limit in limits)))
+
+
+def own_models(settings: Settings) -> Iterator[DescribedModel[Any]]:
+    """Yield the own models that the settings name. Raises InvalidModel."""
+    from lumitag.recognition.model_description import (  # noqa: PLC0415 - costs time that few have to spend
+        ClassifierDescription,
+        DetectorDescription,
+        read_model,
+    )
+
+    if settings.classifier_model:
+        yield read_model(settings.classifier_model, ClassifierDescription)
+    if settings.detector_model:
+        yield read_model(settings.detector_model, DetectorDescription)
 
 
 def shown_labels(recognition: Recognition, min_confidence: float, max_labels: int) -> tuple[Label, ...]:
@@ -202,6 +225,7 @@ def line_of(path: Path, outcome: Outcome, min_confidence: float, max_labels: int
         "width": outcome.width,
         "height": outcome.height,
         "modelVersion": outcome.model_version,
+        **({"properties": outcome.properties.to_json()} if outcome.properties else {}),
     }
 
 

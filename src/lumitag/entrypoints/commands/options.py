@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lumitag.entrypoints.commands.output import OutputFormat, chosen_format
+
+
+class RecognizerName(StrEnum):
+    """Who finds the labels."""
+
+    EMBEDDED = "embedded"
+    REKOGNITION = "rekognition"
+
 
 Data = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="The data folder.  [default: LUMITAG_DATA or lumitag-data]")

@@ -1,4 +1,4 @@
-"""The commands that look after an installation: backup, restore, verify, doctor, settings."""
+"""The commands that look after an installation: backup, restore, verify, doctor, labels, settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lumitag.entrypoints.commands import options
 from lumitag.entrypoints.commands.exit_codes import DONE, SOME_FAILED
 from lumitag.entrypoints.commands.opening import settings_for
 from lumitag.entrypoints.commands.output import OutputFormat, counted, json_array_lines, note, write_lines, write_values
-from lumitag.entrypoints.commands.views import SETTINGS
+from lumitag.entrypoints.commands.views import LABEL_CHANGES, LABELS, SETTINGS
 from lumitag.entrypoints.export import json_line
 
 if TYPE_CHECKING:
@@ -93,6 +93,33 @@ def doctor(json: options.AsJSON = False, data: options.Data = None) -> int:
 
     write_lines(json_array_lines(one.to_json() for one in told()) if json else (one.line for one in told()))
     return SOME_FAILED if any(one.problem for one in findings) else DONE
+
+
+@app.command()
+def labels(
+    *,
+    check: Annotated[
+        Path | None, typer.Option("--check", metavar="FILE", help="Test a labels file and list what it would change.")
+    ] = None,
+    table: options.AsTable = False,
+    json: options.AsJSON = False,
+    jsonl: options.AsJSONL = False,
+    csv: options.AsCSV = False,
+) -> int:
+    """List every label that an image can get, or what a labels file would change."""
+    from lumitag.entrypoints.commands import labels_command  # noqa: PLC0415 - heavy
+
+    output_format = options.output_format(table, json, jsonl, csv)
+    settings = settings_for()
+    if check is None:
+        taxonomy = labels_command.vocabulary(settings, settings.labels_file)
+        write_values(labels_command.label_values(taxonomy), output_format, LABELS)
+        return DONE
+    before, after = (labels_command.vocabulary(settings, labels_file) for labels_file in (None, check))
+    changes = list(labels_command.change_values(before, after))
+    write_values(changes, output_format, LABEL_CHANGES)
+    note(f"{check} is valid. It changes {counted(len({change['concept'] for change in changes}), 'label')}.")
+    return DONE
 
 
 @app.command()

@@ -9,6 +9,7 @@ from lumitag.domain import Json
 from lumitag.entrypoints.commands.output import View
 from lumitag.entrypoints.commands.tables import label_summary, printable, table_lines
 
+_MOST_COLORS: Final = 5
 UPLOADS: Final = View(
     ("file", "key", "error", "message"),
     {"FILE": lambda value: value["file"], "KEY": lambda value: value.get("key") or value["message"]},
@@ -53,6 +54,25 @@ DEAD_LETTERS: Final = View(
         "REASON": lambda value: value["reason"],
     },
 )
+LABELS: Final = View(
+    ("name", "concept", "parents", "aliases", "categories"),
+    {
+        "LABEL": lambda value: value["name"],
+        "CONCEPT": lambda value: value["concept"],
+        "PARENTS": lambda value: _text(value["parents"]),
+        "ALIASES": lambda value: _text(value["aliases"]),
+        "CATEGORIES": lambda value: _text(value["categories"]),
+    },
+)
+LABEL_CHANGES: Final = View(
+    ("label", "concept", "property", "before", "after"),
+    {
+        "LABEL": lambda value: value["label"],
+        "PROPERTY": lambda value: value["property"],
+        "BEFORE": lambda value: _text(value["before"]),
+        "AFTER": lambda value: _text(value["after"]),
+    },
+)
 SETTINGS: Final = View(
     ("name", "value", "source"),
     {
@@ -63,10 +83,19 @@ SETTINGS: Final = View(
 )
 
 
+def _text(value: list[str] | str | bool | None) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(value)
+    return value or ""
+
+
 def image_page(record: Json) -> Iterator[str]:
     """Yield what is known of one image, for a person to read."""
-    facts = {name: value for name, value in record.items() if name != "labels" and value is not None}
-    yield from _fact_lines(facts)
+    facts = {name: value for name, value in record.items() if name not in {"labels", "properties"}}
+    yield from _fact_lines({**facts, **_properties(record.get("properties"))})
     if record["labels"]:
         yield "\n"
         yield from table_lines(("LABEL", "CONFIDENCE", "PARENTS", "INSTANCES"), map(_label_row, record["labels"]))
@@ -77,9 +106,20 @@ def minute(time: str | None) -> str:
     return "" if time is None else time[:16].replace("T", " ")
 
 
+def _properties(properties: Json | None) -> Json:
+    if properties is None:
+        return {}
+    return {**properties["quality"], "colors": ", ".join(map(_color, properties["dominantColors"][:_MOST_COLORS]))}
+
+
+def _color(color: Json) -> str:
+    return f"{color['simplifiedColor']} {color['hexCode']} {color['pixelPercent']:.0f} %"
+
+
 def _fact_lines(facts: Json) -> Iterator[str]:
-    width = max(map(len, facts))
-    for name, value in facts.items():
+    known = {name: value for name, value in facts.items() if value is not None}
+    width = max(map(len, known))
+    for name, value in known.items():
         yield f"{name:<{width}}  {printable(str(value))}\n"
 
 

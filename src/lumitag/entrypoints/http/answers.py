@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from lumitag.domain import ImageStatus
 from lumitag.entrypoints.http.schemas import KEY_EXAMPLE, Key, Percent, Time
+from lumitag.recognition.colors import SIMPLIFIED_COLORS
 
 
 class _Outgoing(BaseModel):
@@ -45,11 +46,53 @@ class BoundingBoxAnswer(_Outgoing):
     height: float = Field(ge=0, le=1)
 
 
+class DominantColorAnswer(_Outgoing):
+    """A colour that a region mostly has, its names, and how much of the region has it."""
+
+    red: int = Field(ge=0, le=255)
+    green: int = Field(ge=0, le=255)
+    blue: int = Field(ge=0, le=255)
+    pixel_percent: Percent
+    hex_code: str = Field(examples=["#2f4f4f"])
+    css_color: str = Field(description="The CSS colour that looks most like it.", examples=["darkslategrey"])
+    simplified_color: str = Field(json_schema_extra={"enum": list(SIMPLIFIED_COLORS)})
+
+
+class RegionQualityAnswer(_Outgoing):
+    """How a part of an image looks, 0 to 100 each."""
+
+    brightness: Percent
+    sharpness: Percent
+
+
+class QualityAnswer(RegionQualityAnswer):
+    """How an image looks, 0 to 100 each."""
+
+    contrast: Percent | None = None
+
+
+class RegionPropertiesAnswer(_Outgoing):
+    """How a part of an image looks."""
+
+    quality: RegionQualityAnswer
+    dominant_colors: list[DominantColorAnswer] = Field(max_length=20)
+
+
+class PropertiesAnswer(_Outgoing):
+    """How an image looks: as a whole, in front (null where nothing stands out) and behind (null where nothing is)."""
+
+    quality: QualityAnswer
+    dominant_colors: list[DominantColorAnswer] = Field(max_length=20)
+    foreground: RegionPropertiesAnswer | None
+    background: RegionPropertiesAnswer | None
+
+
 class InstanceAnswer(_Outgoing):
-    """One located occurrence of a label."""
+    """One located occurrence of a label; its colours only where one image is shown, or exported."""
 
     bounding_box: BoundingBoxAnswer
     confidence: Percent
+    dominant_colors: list[DominantColorAnswer] = Field([], max_length=20)
 
 
 class LabelAnswer(_Outgoing):
@@ -71,6 +114,7 @@ class LabelsAnswer(_Outgoing):
     status: Literal["recognized"]
     labels: list[str] = Field(examples=[["Dog", "Animal"]])
     details: list[LabelAnswer]
+    properties: PropertiesAnswer | None = Field(None, description="Absent where they were not measured.")
 
 
 class UnlabelledAnswer(_Outgoing):
@@ -105,6 +149,7 @@ class ImageAnswer(_Outgoing):
     model_version: str | None
     upload_time: Time | None
     recognized_time: Time | None
+    properties: PropertiesAnswer | None = Field(None, description="Absent in lists, and where they were not measured.")
 
 
 class ImagesAnswer(_Outgoing):

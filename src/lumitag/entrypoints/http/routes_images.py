@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Annotated, Any, BinaryIO, Final
 from urllib.parse import quote
@@ -33,6 +34,7 @@ from lumitag.entrypoints.http.schemas import (
 )
 from lumitag.entrypoints.http.served import Answer, ServedHere, images_json
 from lumitag.errors import ImageNotFound
+from lumitag.recognition.colors import with_color_names
 
 router: Final = APIRouter(tags=["images"])
 
@@ -92,9 +94,9 @@ def show_image(
     served: ServedHere,
     min_confidence: Annotated[Percent | None, Query(alias="minConfidence", description="Percent.")] = None,
 ) -> Answer:
-    """Return one image with all its stored labels."""
+    """Return one image with all its stored labels and its properties."""
     record = served.pipeline.show_image(_checked(key))
-    return Answer(record.with_visible_labels(min_confidence or 0.0).to_json())
+    return Answer(with_color_names(record.with_visible_labels(min_confidence or 0.0).to_json()))
 
 
 @router.delete("/images/{key}", status_code=204)
@@ -140,6 +142,7 @@ def export_images(parameters: Annotated[ExportParameters, Query()], served: Serv
     """Return all images that were asked for, newest first, one line each, streamed."""
     export_format = ExportFormat(parameters.format)
     query = parameters.query(served.settings.min_confidence_percent, limit=500)
+    query = replace(query, with_properties=export_format.has_properties)
     lines = _chunks(export_lines(served.pipeline.search_all(query), export_format, query.min_confidence))
     lines = chain([next(lines, "")], lines)  # What goes wrong at the first page is still an answer of its own.
     headers = {"Content-Disposition": f'attachment; filename="lumitag.{export_format.value}"'}
@@ -177,9 +180,11 @@ def _labels_answer(record: ImageRecord) -> Answer:
     if record.status is ImageStatus.RECOGNIZED:
         content["labels"] = [label.name for label in record.labels]
         content["details"] = [label.to_json() for label in record.labels]
+        if record.properties is not None:
+            content["properties"] = record.properties.to_json()
     else:
         content["reason"] = record.reason
-    return Answer(content)
+    return Answer(with_color_names(content))
 
 
 def _attachment(file_name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from lumitag.domain import ImageQuery, ImageStatus
+from lumitag.domain import USUAL_MIN_CONFIDENCE, ImageQuery, ImageStatus
 from lumitag.pipeline import CONTENT_TYPES
 
 MAX_BYTES: Final = 1 << 53  # The greatest whole number that every JSON reader takes exactly.
@@ -155,7 +155,9 @@ class SubscriptionBody(_Incoming):
         examples=["you@example.org"],
     )
     labels: LabelNames = Field([], description="Tell only about images with one of these; empty means all images.")
-    min_confidence: Percent = Field(50.0, description="Percent that a label needs to be mentioned and to match.")
+    min_confidence: Percent = Field(
+        USUAL_MIN_CONFIDENCE, description="Percent that a label needs to be mentioned and to match."
+    )
     frequency: Literal["each", "hourly", "daily"] = Field("each", description="Each image, or a digest (mail only).")
 
 

@@ -1,0 +1,1 @@
+"""The adapters over Amazon's services."""

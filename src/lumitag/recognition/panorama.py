@@ -1,0 +1,52 @@
+"""Pictures far from square. Squeezed into a square nothing in them keeps its shape, so they are seen part by part."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from lumitag.recognition.decode import Picture
+from lumitag.recognition.detections import Detections, suppress_overlaps
+
+_SQUEEZABLE: Final = 1.8  # longer over shorter side; beyond it the parts find more (docs/models.md)
+_MAX_PARTS: Final = 8
+_OVERLAP: Final = 1.15  # each part is this much longer than its share, for what lies on a border
+
+Place = tuple[float, float, float, float]
+
+WHOLE: Final[Place] = (0.0, 0.0, 1.0, 1.0)
+
+
+def places_of(picture: Picture) -> list[Place]:
+    """Return the parts to look at: left, top, right, bottom, as ratios. One, the whole, for ordinary pictures.
+
+    The parts are about square, as many as fit side by side or above each other, at most 8.
+    """
+    ratio = picture.width / picture.height
+    if 1 / _SQUEEZABLE <= ratio <= _SQUEEZABLE:
+        return [WHOLE]
+    spans = _spans(min(round(max(ratio, 1 / ratio)), _MAX_PARTS))
+    return [(start, 0.0, end, 1.0) if ratio > 1 else (0.0, start, 1.0, end) for start, end in spans]
+
+
+def _spans(count: int) -> list[tuple[float, float]]:
+    length = _OVERLAP / count
+    return [(start, start + length) for start in np.linspace(0, 1 - length, count).tolist()]
+
+
+def put_together(found: list[Detections], places: list[Place]) -> Detections:
+    """Return what was found in the parts as detections in the whole picture, best first."""
+    boxes = np.concatenate([_in_whole(part, place) for part, place in zip(found, places, strict=True)])
+    scores = np.concatenate([part.scores for part in found])
+    classes = np.concatenate([part.classes for part in found])
+    best = np.argsort(-scores, kind="stable")
+    kept = best[suppress_overlaps(boxes[best], classes[best])]
+    return Detections(boxes[kept], scores[kept], classes[kept])
+
+
+def _in_whole(part: Detections, place: Place) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    left, top, right, bottom = place
+    corners = np.array([left, top, left, top], np.float32)
+    sizes = np.array([right - left, bottom - top] * 2, np.float32)
+    return corners + part.boxes * sizes
