@@ -157,7 +157,7 @@ def test_boxes_lie_exactly_where_the_record_says(
 
 
 def boxes_of(record: Any) -> list[tuple[float, ...]]:
-    instances = [instance for label in record["labels"] if label["confidence"] >= 50 for instance in label["instances"]]
+    instances = [each for label in record["labels"] for each in label["instances"] if each["confidence"] >= 70]
     return sorted(
         tuple(instance["boundingBox"][side] for side in ("left", "top", "width", "height")) for instance in instances
     )

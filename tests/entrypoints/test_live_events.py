@@ -61,11 +61,11 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 def test_a_change_is_told_with_its_visible_labels() -> None:
-    feed = ChangeFeed(min_confidence=60)
+    feed = ChangeFeed(min_confidence=80)
     [(_, name, data)] = run(meanwhile(feed, 1, lambda: feed.publish(RECORD)))
 
     assert name == "image"
-    assert data == RECORD.with_visible_labels(60).to_json()
+    assert data == RECORD.with_visible_labels(80).to_json()
     assert [label["name"] for label in data["labels"]] == ["Dog"]
 
 

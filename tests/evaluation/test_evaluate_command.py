@@ -14,7 +14,7 @@ import pytest
 from lumitag.domain import Label, Recognition
 from lumitag.entrypoints.commands import evaluate_command
 from lumitag.entrypoints.commands.evaluate_cost import ProcessTimes, cpu_seconds, inference_cost
-from lumitag.errors import InvalidSettings, NotAnImage
+from lumitag.errors import InvalidSettings, NotAnImage, RecognizerUnavailable
 from lumitag.evaluation.run import Cost
 from lumitag.recognition.decode import thumbnail
 from lumitag.settings import load_settings
@@ -150,6 +150,20 @@ def test_amazon_alone(evaluate: Callable[..., Run]) -> None:
 
     assert json.loads(result.out)["run"]["recognizer"] == "rekognition"
     assert json.loads(result.out)["figures"]["topLeaf"]["value"] == 0
+
+
+def test_an_account_that_does_not_work_ends_the_run(
+    evaluate: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoAccess:
+        def recognize_bytes(self, content: bytes) -> Recognition:
+            raise RecognizerUnavailable("The credentials are not valid.")
+
+    monkeypatch.setattr(evaluate_command, "rekognition", lambda *_arguments: NoAccess())
+    result = evaluate("--labels", "truth.csv", "--recognizer", "rekognition", "--yes")
+
+    assert result.code != 0
+    assert result.err.splitlines()[-1] == "lumitag: The credentials are not valid."
 
 
 def test_money_is_not_spent_unasked(evaluate: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ seen yet, so this runs in a process that may be killed.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -61,7 +61,7 @@ class DecodeLimits:
     max_scans: int = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """A decoded picture, perhaps at a smaller scale and not yet turned upright: turning a small copy is cheaper.
 
@@ -75,14 +75,18 @@ class Picture:
     orientation: int
     width: int
     height: int
+    _copies: dict[tuple[int, Image.Resampling], Pixels] = field(default_factory=dict, init=False, repr=False)
 
     def squeezed(self, size: int, resampling: Image.Resampling) -> Pixels:
         """Return the whole picture, upright, squeezed into a square: (size, size, 3), RGB, 0 to 255.
 
-        Every filter of Pillow is antialiased, and that matters more than which one it is.
+        Every filter of Pillow is antialiased, and that matters more than which one it is. Whoever wants the same copy
+        gets the same array, which cannot be written to.
         """
-        resized = self.raster.resize((size, size), resampling, reducing_gap=_REDUCING_GAP)
-        return np.asarray(turn_upright(resized, self.orientation))
+        if (size, resampling) not in self._copies:
+            resized = self.raster.resize((size, size), resampling, reducing_gap=_REDUCING_GAP)
+            self._copies[size, resampling] = np.asarray(turn_upright(resized, self.orientation))
+        return self._copies[size, resampling]
 
     @property
     def decoded_size(self) -> tuple[int, int]:

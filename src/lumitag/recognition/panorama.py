@@ -9,9 +9,9 @@ import numpy as np
 from lumitag.recognition.decode import Picture
 from lumitag.recognition.detections import Detections, suppress_overlaps
 
-_SQUEEZABLE: Final = 1.8  # longer over shorter side; beyond it the parts find more (docs/models.md)
+_SQUEEZABLE: Final = 1.9  # longer over shorter side; beyond it the parts find more (docs/models.md)
 _MAX_PARTS: Final = 8
-_OVERLAP: Final = 1.15  # each part is this much longer than its share, for what lies on a border
+_OVERLAP: Final = 1.5  # so many times the squares that would do: what one part cuts in two the next shows whole
 
 Place = tuple[float, float, float, float]
 
@@ -21,17 +21,18 @@ WHOLE: Final[Place] = (0.0, 0.0, 1.0, 1.0)
 def places_of(picture: Picture) -> list[Place]:
     """Return the parts to look at: left, top, right, bottom, as ratios. One, the whole, for ordinary pictures.
 
-    The parts are about square, as many as fit side by side or above each other, at most 8.
+    The parts are squares that overlap by about a third, at most 8: of pictures longer than that, they are longer too.
     """
     ratio = picture.width / picture.height
     if 1 / _SQUEEZABLE <= ratio <= _SQUEEZABLE:
         return [WHOLE]
-    spans = _spans(min(round(max(ratio, 1 / ratio)), _MAX_PARTS))
+    spans = _spans(max(ratio, 1 / ratio))
     return [(start, 0.0, end, 1.0) if ratio > 1 else (0.0, start, 1.0, end) for start, end in spans]
 
 
-def _spans(count: int) -> list[tuple[float, float]]:
-    length = _OVERLAP / count
+def _spans(squares: float) -> list[tuple[float, float]]:
+    count = min(round(_OVERLAP * squares), _MAX_PARTS)
+    length = max(1 / squares, _OVERLAP / count)
     return [(start, start + length) for start in np.linspace(0, 1 - length, count).tolist()]
 
 

@@ -63,7 +63,7 @@ class Preprocessing:
 
     def tensor(self, picture: Picture) -> NDArray[Any]:
         """Return the input for one picture: (1, height, width, 3) or (1, 3, height, width)."""
-        pixels = np.asarray(self._fitted(picture))
+        pixels = self._pixels(picture)
         pixels = pixels[..., ::-1] if self.colour == "bgr" else pixels
         values = pixels if self.dtype == "uint8" else self._normalised(pixels)
         values = values.transpose(2, 0, 1) if self.layout == "nchw" else values
@@ -93,6 +93,12 @@ class Preprocessing:
         if self.fit == "letterbox_corner":
             return 0, 0, width, height
         return (self.width - width) // 2, (self.height - height) // 2, width, height
+
+    def _pixels(self, picture: Picture) -> NDArray[np.uint8]:
+        """Return the picture, upright, as large as the input: (height, width, 3), RGB."""
+        if self.fit == "squeeze" and self.height == self.width:
+            return picture.squeezed(self.width, self.resampling)  # others may have asked for the same copy
+        return np.asarray(self._fitted(picture))
 
     def _fitted(self, picture: Picture) -> Image.Image:
         """Return the picture, upright, as large as the input."""

@@ -25,7 +25,13 @@ from lumitag.entrypoints.commands.labels_command import vocabulary as taxonomy_i
 from lumitag.entrypoints.commands.output import confirm, counted, write_lines
 from lumitag.entrypoints.commands.progress import progress, ticking
 from lumitag.entrypoints.export import json_line
-from lumitag.errors import InvalidGroundTruth, InvalidRequest, RecognitionFailed, UnreadableImage
+from lumitag.errors import (
+    InvalidGroundTruth,
+    InvalidRequest,
+    RecognitionFailed,
+    RecognizerUnavailable,
+    UnreadableImage,
+)
 from lumitag.evaluation.boxes import BoxFigures, measure_boxes
 from lumitag.evaluation.comparison import Comparison
 from lumitag.evaluation.figures import Evaluation, Levels
@@ -227,8 +233,9 @@ class _Recognizing:
             return dict(ticking(zip(files, outcomes, strict=True), tick))
 
     def _wait_ready(self) -> None:
-        """Wait for all processes: loading the models is not a cost of an image."""
+        """Wait for all processes: loading the models is not a cost of an image. Raises InvalidModel at once."""
         self._pool.start()
+        self._pool.wait_ready(_PROCESS_START_S)
         deadline = time.monotonic() + _PROCESS_START_S
         while self._pool.ready_count < self._workers and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -258,6 +265,8 @@ def _asked(recognizer: BytesRecognizer, path: Path) -> Outcome:
             return recognizer.recognize_bytes(file.read())
     except OSError as error:
         return Problem.of(error)
+    except RecognizerUnavailable:  # It would fail every other image too, for the same reason.
+        raise
     except (UnreadableImage, RecognitionFailed) as error:
         return Problem(error.code, error.message)
 
