@@ -177,10 +177,6 @@ def _settings_file() -> str:
     return os.environ.get("LUMITAG_CONFIG") or "lumitag.toml"
 
 
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _explain(error: ValidationError) -> str:
     problems = (f"{_setting_name(problem['loc'])}: {_words(problem)}" for problem in error.errors())
     return f"The settings are not valid. {'; '.join(problems)}. See docs/settings.md."

@@ -335,7 +335,7 @@ def test_any_bytes_behind_a_signature_are_refused_politely(rest: bytes, signatur
 def test_a_part_of_a_picture_is_cut_where_it_is_seen(orientation: int) -> None:
     picture = decoded(file_of(quadrants(480, 384), "PNG", exif=exif_with(orientation)))
 
-    part = picture.cut(0.5, 0.25, 1.0, 0.75)  # the right half, from the middle of the upper to that of the lower part
+    part = picture.cut((0.5, 0.25, 1.0, 0.75))  # the right half, from the middle of the upper to that of the lower part
 
     assert corners(part.squeezed(64, LANCZOS)) == "".join(SEEN[orientation][place] for place in (1, 1, 3, 3))
     assert (part.decoded_size[0] * 2, part.decoded_size[1] * 2) == picture.decoded_size

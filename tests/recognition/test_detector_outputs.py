@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lumitag.recognition.confidence import sigmoid
 from lumitag.recognition.detections import Detections, Floats
 from lumitag.recognition.detector import Outputs
-from lumitag.recognition.detector_outputs import OutputReader, sigmoid
+from lumitag.recognition.detector_outputs import OutputReader
 from lumitag.recognition.model_description import DetectorOutput
 
 HEIGHT, WIDTH, CLASSES = 20, 40, 3

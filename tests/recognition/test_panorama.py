@@ -8,7 +8,8 @@ from PIL import Image
 
 from lumitag.recognition.decode import Picture
 from lumitag.recognition.embedded import EmbeddedRecognizer
-from lumitag.recognition.panorama import WHOLE, places_of, put_together
+from lumitag.recognition.panorama import put_together, regions_of
+from lumitag.recognition.regions import WHOLE
 from tests.photographs import photograph
 from tests.recognition.pictures import file_of
 from tests.recognition.test_confidence import boxes
@@ -25,19 +26,19 @@ def picture(width: int, height: int) -> Picture:
 
 @pytest.mark.parametrize(("width", "height"), [(300, 300), (1920, 1080), (1080, 1920), (570, 300)])
 def test_an_ordinary_picture_is_seen_as_a_whole(width: int, height: int) -> None:
-    assert places_of(picture(width, height)) == [WHOLE]
+    assert regions_of(picture(width, height)) == [WHOLE]
 
 
 @pytest.mark.parametrize(
     ("width", "height", "parts"), [(600, 300, 3), (300, 600, 3), (1300, 500, 4), (80, 400, 8), (10_000, 400, 8)]
 )
 def test_a_long_picture_is_seen_in_as_many_parts_as_it_has_squares(width: int, height: int, parts: int) -> None:
-    assert len(places_of(picture(width, height))) == parts
+    assert len(regions_of(picture(width, height))) == parts
 
 
 @given(sides, sides)
 def test_the_parts_cover_the_picture_and_share_their_borders(width: int, height: int) -> None:
-    places = np.array(places_of(picture(width, height)))
+    places = np.array(regions_of(picture(width, height)))
     along = places[:, [0, 2]] if width >= height else places[:, [1, 3]]
 
     assert along[0, 0] == pytest.approx(0)
@@ -47,7 +48,7 @@ def test_the_parts_cover_the_picture_and_share_their_borders(width: int, height:
 
 
 def test_a_tall_picture_is_cut_across() -> None:
-    assert all((left, right) == (0, 1) for left, _, right, _ in places_of(picture(100, 900)))
+    assert all((left, right) == (0, 1) for left, _, right, _ in regions_of(picture(100, 900)))
 
 
 def test_what_is_found_in_a_part_lies_where_it_is_in_the_whole() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from lumitag.domain import Json
 from lumitag.evaluation.comparison import Change, Comparison
-from lumitag.evaluation.figures import Bin, CurvePoint, Evaluation, Figure, LabelFigures
+from lumitag.evaluation.figures import Evaluation, Figure, LabelFigures
 from lumitag.evaluation.judging import JudgedLabel
 from lumitag.evaluation.mistakes import Mistake, worst_missed, worst_wrong
 from lumitag.evaluation.prices import SOURCE, MonthlyCost
@@ -79,8 +79,8 @@ class Report:
             "levels": asdict(evaluation.levels),
             "figures": {figure.id: _figure(figure) for figure in evaluation.figures},
             "boxes": asdict(evaluation.boxes) if evaluation.boxes else None,
-            "curve": [_point(point) for point in evaluation.curve],
-            "calibration": [_bin(each) for each in evaluation.bins],
+            "curve": [asdict(point) for point in evaluation.curve],
+            "calibration": [asdict(each) for each in evaluation.bins],
             "labels": [_label(each) for each in evaluation.labels],
             "worstWrong": [self._mistake(mistake) for mistake in self.wrong],
             "worstMissed": [self._mistake(mistake) for mistake in self.missed],
@@ -120,27 +120,6 @@ def _coverage(coverage: Coverage) -> Json:
 
 def _figure(figure: Figure) -> Json:
     return {"title": figure.title, "value": figure.value, "interval": figure.interval, "count": figure.count}
-
-
-def _point(point: CurvePoint) -> Json:
-    return {
-        "threshold": point.threshold,
-        "precision": point.precision,
-        "recall": point.recall,
-        "f1": point.f1,
-        "judged": point.judged,
-    }
-
-
-def _bin(each: Bin) -> Json:
-    return {
-        "low": each.low,
-        "high": each.high,
-        "count": each.count,
-        "confidence": each.confidence,
-        "accuracy": each.accuracy,
-        "interval": each.interval,
-    }
 
 
 def _label(each: LabelFigures) -> Json:

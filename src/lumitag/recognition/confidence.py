@@ -12,7 +12,6 @@ known contents; docs/models.md has the figures.
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 import numpy as np
@@ -48,7 +47,7 @@ def pool(probabilities: Floats, others: Floats, weight: float) -> NDArray[np.flo
 
 def least_score(min_confidence: float) -> float:
     """Return the least score that a box needs to end with `min_confidence`; both 0 to 1, exclusive."""
-    return _sigmoid(_log_odds(min_confidence) - _BOX_LIFT)
+    return float(sigmoid(_log_odds(np.asarray(min_confidence)) - _BOX_LIFT))
 
 
 def weigh(detections: Detections, taxonomy: Taxonomy, probabilities: Floats) -> Detections:
@@ -62,23 +61,27 @@ def weigh(detections: Detections, taxonomy: Taxonomy, probabilities: Floats) -> 
     sides = np.sqrt(np.prod(detections.boxes[:, 2:] - detections.boxes[:, :2], axis=1))
     weights = _DOUBT_WEIGHT + _DOUBT_WEIGHT_BY_SIDE * sides
     scores = np.clip(detections.scores.astype(np.float64), 1e-6, 1 - 1e-6)
-    log_odds = np.log(scores / (1 - scores)) + _BOX_LIFT - weights * _doubts(detections, taxonomy, probabilities)
-    confidences = (1 / (1 + np.exp(-log_odds))).astype(np.float32)
+    log_odds = _log_odds(scores) + _BOX_LIFT - weights * _doubts(detections, taxonomy, probabilities)
+    confidences = sigmoid(log_odds).astype(np.float32)
     best = np.argsort(-confidences, kind="stable")
     return Detections(detections.boxes[best], confidences[best], detections.classes[best])
+
+
+def sigmoid(values: Floats) -> NDArray[Any]:
+    """Return 1 / (1 + exp(-values)), which overflows nowhere in this form."""
+    return np.asarray(0.5 + 0.5 * np.tanh(values / 2))
 
 
 def _doubts(detections: Detections, taxonomy: Taxonomy, probabilities: Floats) -> NDArray[np.float64]:
     """Return for each box how sure the classifier is of something else: (n,), 0 to 1."""
     concepts, surest = taxonomy.roll_up(probabilities), float(probabilities.max())
-    agreement = {coco: float(concepts[position]) for coco, position in taxonomy.position_by_coco.items()}
-    agreement[PERSON] = surest
-    return np.array([max(surest - agreement.get(int(coco), surest), 0.0) for coco in detections.classes])
+
+    def doubt(coco: int) -> float:
+        position = taxonomy.position_by_coco.get(coco)
+        return 0.0 if position is None or coco == PERSON else max(surest - float(concepts[position]), 0.0)
+
+    return np.array([doubt(coco) for coco in detections.classes.tolist()])
 
 
-def _log_odds(probability: float) -> float:
-    return math.log(probability / (1 - probability))
-
-
-def _sigmoid(log_odds: float) -> float:
-    return 1 / (1 + math.exp(-log_odds))
+def _log_odds(probabilities: Floats) -> Floats:
+    return np.log(probabilities / (1 - probabilities))

@@ -27,6 +27,7 @@ from lumitag.recognition.orientation import (
     turn_upright,
 )
 from lumitag.recognition.other_files import kind_of_other_file
+from lumitag.recognition.regions import WHOLE, Region
 
 Pixels = NDArray[np.uint8]
 
@@ -37,7 +38,7 @@ BILINEAR: Final = Image.Resampling.BILINEAR
 # half down, its pixels are averages of squares of pixels (3/8 is left out: no such square). Other formats are averaged
 # likewise, because a filter that is better than that shows other pixels, and so gives other labels than a JPEG.
 _SCALES: Final = (1, 2, 4, 5, 6, 7, 8)
-_WHOLE: Final = 8
+_FULL_SCALE: Final = 8
 
 _REDUCING_GAP: Final = 3.0  # large PNGs are halved until 3 times the target, then resized: as good, much faster
 _THUMBNAIL_QUALITY: Final = 85
@@ -80,12 +81,10 @@ class Picture:
     def squeezed(self, size: int, resampling: Image.Resampling) -> Pixels:
         """Return the whole picture, upright, squeezed into a square: (size, size, 3), RGB, 0 to 255.
 
-        Every filter of Pillow is antialiased, and that matters more than which one it is. Whoever wants the same copy
-        gets the same array, which cannot be written to.
+        Whoever wants the same copy gets the same array, which cannot be written to.
         """
         if (size, resampling) not in self._copies:
-            resized = self.raster.resize((size, size), resampling, reducing_gap=_REDUCING_GAP)
-            self._copies[size, resampling] = np.asarray(turn_upright(resized, self.orientation))
+            self._copies[size, resampling] = np.asarray(self.resized(size, size, resampling))
         return self._copies[size, resampling]
 
     @property
@@ -94,8 +93,9 @@ class Picture:
         width, height = self.raster.size
         return (height, width) if swaps_sides(self.orientation) else (width, height)
 
-    def cut(self, left: float, top: float, right: float, bottom: float) -> Picture:
-        """Return a part of the upright picture; the sides are ratios, 0 to 1."""
+    def cut(self, region: Region) -> Picture:
+        """Return a part of the upright picture."""
+        left, top, right, bottom = region
         upright = turn_upright(self.raster, self.orientation)
         width, height = upright.size
         part = upright.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
@@ -104,9 +104,21 @@ class Picture:
     def fitted(self, max_side: int) -> Image.Image:
         """Return the whole picture, upright, in its own proportions, its longer side at most `max_side` pixels."""
         scale = min(1.0, max_side / max(self.width, self.height))
-        size = (max(1, round(self.width * scale)), max(1, round(self.height * scale)))
-        stored = size[::-1] if swaps_sides(self.orientation) else size
-        return turn_upright(self.raster.resize(stored, LANCZOS, reducing_gap=_REDUCING_GAP), self.orientation)
+        return self.resized(max(1, round(self.width * scale)), max(1, round(self.height * scale)), LANCZOS)
+
+    def resized(self, width: int, height: int, resampling: Image.Resampling, region: Region = WHOLE) -> Image.Image:
+        """Return a region of the picture, upright, `width` x `height` pixels.
+
+        The stored raster may lie on its side: the region has to be the whole or a middle, which no turn moves. Every
+        filter of Pillow is antialiased, and that matters more than which one it is.
+        """
+        size = (width, height)
+        if swaps_sides(self.orientation):
+            size, region = size[::-1], (region[1], region[0], region[3], region[2])
+        across, down = self.raster.size
+        box = (region[0] * across, region[1] * down, region[2] * across, region[3] * down)
+        stored = self.raster.resize(size, resampling, box, reducing_gap=_REDUCING_GAP)
+        return turn_upright(stored, self.orientation)
 
 
 def decode(content: bytes, limits: DecodeLimits, needed_side: int) -> Picture:
@@ -226,12 +238,12 @@ def _is_enough(kept: tuple[int, int], size: tuple[int, int], needed_side: int) -
 def _scaled(size: tuple[int, int], scale: int) -> tuple[int, int]:
     """Return width and height at a scale in eighths, rounded up as libjpeg and Pillow do."""
     width, height = size
-    return -(-width * scale // _WHOLE), -(-height * scale // _WHOLE)
+    return -(-width * scale // _FULL_SCALE), -(-height * scale // _FULL_SCALE)
 
 
 def _shrunk(raster: Image.Image, size: tuple[int, int], scale: int) -> Image.Image:
     """Return the picture at a scale in eighths of its whole `size`, whatever the scale that it was decoded at."""
-    factor, rest = divmod(round(_WHOLE * raster.width / size[0]), scale)
+    factor, rest = divmod(round(_FULL_SCALE * raster.width / size[0]), scale)
     if rest:
         return raster.resize(_scaled(size, scale), LANCZOS)
     return raster if factor == 1 else raster.reduce(factor)

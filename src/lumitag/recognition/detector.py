@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lumitag.recognition.decode import Picture
 from lumitag.recognition.detections import Detections
 from lumitag.recognition.network import Network
+from lumitag.recognition.regions import in_whole
 
 Outputs = list[NDArray[Any]]
 
@@ -31,8 +32,5 @@ class Detector:
     def detect(self, picture: Picture, min_score: float) -> Detections:
         """Return what is in the picture with at least this score, 0 to 1, exclusive at both ends."""
         found = self.read(self.network.run(picture), min_score)
-        left, top, right, bottom = self.network.preprocessing.region(picture)
-        corners = np.asarray([left, top, left, top], np.float32)
-        sizes = np.asarray([right - left, bottom - top] * 2, np.float32)
-        boxes = corners + found.boxes * sizes
+        boxes = in_whole(found.boxes, self.network.preprocessing.region(picture))
         return Detections(np.clip(boxes, 0, 1), found.scores, found.classes)

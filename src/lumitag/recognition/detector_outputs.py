@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lumitag.recognition.confidence import sigmoid
 from lumitag.recognition.detections import Detections, Floats, Integers, suppress_overlaps
 from lumitag.recognition.detector import Outputs
 from lumitag.recognition.model_description import DetectorOutput
@@ -93,11 +94,6 @@ class OutputReader:
 
     def _activated(self, values: Floats) -> Floats:
         return sigmoid(values) if self.output.values == "score_logits" else values
-
-
-def sigmoid(values: NDArray[np.floating[Any]]) -> NDArray[Any]:
-    """Return 1 / (1 + exp(-values)), which overflows nowhere in this form."""
-    return np.asarray(0.5 + 0.5 * np.tanh(values / 2))
 
 
 def _floats(values: NDArray[Any]) -> Floats:

@@ -18,11 +18,12 @@ from lumitag.recognition.confidence import TEMPERATURE, least_score, softmax, we
 from lumitag.recognition.decode import BILINEAR, LANCZOS, DecodeLimits, Picture, decode
 from lumitag.recognition.detections import Detections, find_detections, ssd_anchors
 from lumitag.recognition.detector import Detector, Outputs
-from lumitag.recognition.fusion import LEAST_EVIDENCE, fuse
+from lumitag.recognition.fusion import fuse, least_confidence
 from lumitag.recognition.network import Network, open_session
-from lumitag.recognition.panorama import WHOLE, places_of, put_together
+from lumitag.recognition.panorama import put_together, regions_of
 from lumitag.recognition.preprocessing import Preprocessing
 from lumitag.recognition.properties import COPY_SIDE, describe
+from lumitag.recognition.regions import WHOLE
 from lumitag.recognition.second_look import look_again
 from lumitag.recognition.taxonomy import Taxonomy
 from lumitag.recognition.vocabulary import delivered_taxonomy, with_labels_file
@@ -115,15 +116,15 @@ class EmbeddedRecognizer:
 
         What a part of a wide or tall picture shows, the picture shows.
         """
-        places = places_of(picture) if self.is_embedded_pair else [WHOLE]
-        if places == [WHOLE]:
+        regions = regions_of(picture) if self.is_embedded_pair else [WHOLE]
+        if regions == [WHOLE]:
             return self._opinions_of_part(picture)
-        concepts, found = zip(*(self._opinions_of_part(picture.cut(*place)) for place in places), strict=True)
-        return np.max(concepts, axis=0), put_together(list(found), places)
+        concepts, found = zip(*(self._opinions_of_part(picture.cut(region)) for region in regions), strict=True)
+        return np.max(concepts, axis=0), put_together(list(found), regions)
 
     def _opinions_of_part(self, picture: Picture) -> tuple[NDArray[np.float64], Detections]:
         """The corrections were fitted to the embedded pair; other models are taken at their word."""
-        least = min(self.floor_percent / 100, LEAST_EVIDENCE)
+        least = least_confidence(self.floor_percent) / 100
         first = self.classifier.probabilities(picture)
         if not self.is_embedded_pair:
             return self.taxonomy.roll_up(first), self.detector.detect(picture, least)

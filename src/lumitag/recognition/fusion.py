@@ -12,7 +12,7 @@ from lumitag.domain import BoundingBox, Instance, Label
 from lumitag.recognition.detections import Detections
 from lumitag.recognition.taxonomy import Taxonomy
 
-LEAST_EVIDENCE: Final = 0.3  # boxes below are too many, and too often wrong, to add up
+_LEAST_EVIDENCE: Final = 0.3  # boxes below are too many, and too often wrong, to add up
 
 _GRID: Final = 100_000  # boxes are given to 5 decimals: a tenth of a pixel in the largest picture
 
@@ -33,13 +33,18 @@ def fuse(
         detections: of the detector, in the same picture, with scores that are confidences.
         floor_percent: labels and instances below are left out; the confidence of the others does not depend on it.
     """
-    instances = _instances(taxonomy, detections, min(floor_percent, LEAST_EVIDENCE * 100))
+    instances = _instances(taxonomy, detections, least_confidence(floor_percent))
     confidences = _agreed(taxonomy, concepts, instances) * 100
     kept = np.flatnonzero(confidences >= floor_percent).tolist()
     shown = [position for position in kept if not taxonomy.concepts[position].hidden]
     labels = [_label(taxonomy, position, confidences[position], instances.get(position, [])) for position in shown]
     visible = (label.seen_from(floor_percent) for label in labels)
     return tuple(sorted(visible, key=lambda label: (-label.confidence, label.name)))
+
+
+def least_confidence(floor_percent: float) -> float:
+    """Return the confidence, in percent, from which on a box can matter: it may be evidence without being shown."""
+    return min(floor_percent, _LEAST_EVIDENCE * 100)
 
 
 def _instances(taxonomy: Taxonomy, detections: Detections, floor_percent: float) -> dict[int, list[Instance]]:
@@ -68,7 +73,7 @@ def _agreed(
 
 def _either(confidence: float, found: float) -> float:
     """Return how sure two witnesses are together. A faint one stands for itself and adds nothing to the other."""
-    return 1 - (1 - confidence) * (1 - found) if found >= LEAST_EVIDENCE else max(confidence, found)
+    return 1 - (1 - confidence) * (1 - found) if found >= _LEAST_EVIDENCE else max(confidence, found)
 
 
 def _label(taxonomy: Taxonomy, position: int, confidence: float, instances: list[Instance]) -> Label:

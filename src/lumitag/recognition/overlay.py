@@ -9,9 +9,8 @@ from itertools import chain
 from typing import Final
 
 from lumitag.recognition.labels_file import KeyPath, LabelChange, LabelsFile, did_you_mean
-from lumitag.recognition.taxonomy import Concept, Taxonomy
+from lumitag.recognition.taxonomy import OWN, Concept, Taxonomy, ids_by_word
 
-_OWN: Final = "own:"  # what the ids of a user's own labels begin with
 _NO_CHANGE: Final = LabelChange(())
 _HOW_TO_DECLARE: Final = ' If it is one of your own, add: new = true, categories = ["..."].'
 
@@ -46,7 +45,7 @@ class _Overlay:
     def __init__(self, taxonomy: Taxonomy, file: LabelsFile) -> None:
         self.file = file
         self.concepts = {concept.id: concept for concept in taxonomy.concepts}
-        self.ids = _ids_by_word(taxonomy.concepts)
+        self.ids = ids_by_word(taxonomy.concepts)
         for change in file.changes:
             if change.new:
                 self._declare(change)
@@ -109,7 +108,7 @@ class _Overlay:
 
     def _declare(self, change: LabelChange) -> None:
         word = change.label.casefold()
-        concept_id = _OWN + "_".join(word.split())
+        concept_id = OWN + "_".join(word.split())
         if known := self.ids.get(word) or self.ids.get(concept_id):
             problem = f'There is a label "{self.concepts[known].name}" already. Call yours something else.'
             raise self.file.error((*change.path, "new"), problem)
@@ -166,13 +165,6 @@ class _Overlay:
         first, second = sorted(self.concepts[concept_id].name for concept_id in concept_ids)
         problem = f'The labels "{first}" and "{second}" would both be called "{name}". Choose another name for one.'
         raise self.file.error(rename.name_path, problem)
-
-
-def _ids_by_word(concepts: Iterable[Concept]) -> dict[str, str]:
-    """Return the id of each concept by its aliases, its name and its id, case-folded; a name comes before an alias."""
-    aliases = {alias.casefold(): concept.id for concept in concepts for alias in concept.aliases}
-    names = {concept.name.casefold(): concept.id for concept in concepts}
-    return aliases | names | {concept.id.casefold(): concept.id for concept in concepts}
 
 
 def _nearest_parents(concepts: Mapping[str, Concept]) -> dict[str, set[str]]:

@@ -18,10 +18,10 @@ from PIL import Image
 
 from lumitag.errors import RecognitionFailed
 from lumitag.recognition.classifier import Classifier
-from lumitag.recognition.confidence import softmax
+from lumitag.recognition.confidence import sigmoid, softmax
 from lumitag.recognition.decode import Picture
 from lumitag.recognition.detector import Detector, Outputs
-from lumitag.recognition.detector_outputs import OutputReader, sigmoid
+from lumitag.recognition.detector_outputs import OutputReader
 from lumitag.recognition.model_description import (
     MORE_MEMORY,
     ClassifierDescription,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from typing import Final
 
 from lumitag.recognition.model_description import (
     NO_CLASS,
@@ -14,9 +13,7 @@ from lumitag.recognition.model_description import (
     DescribedModel,
     DetectorOutput,
 )
-from lumitag.recognition.taxonomy import Concept, Taxonomy
-
-_OWN: Final = "own:"  # what the ids of a user's own labels begin with
+from lumitag.recognition.taxonomy import OWN, Concept, Taxonomy, ids_by_word
 
 
 def with_own_classes(taxonomy: Taxonomy, model: DescribedModel[Described]) -> Taxonomy:
@@ -27,7 +24,7 @@ def with_own_classes(taxonomy: Taxonomy, model: DescribedModel[Described]) -> Ta
 
     Raises InvalidModel for a concept in the list of labels that the taxonomy lacks.
     """
-    words = _ids_by_word(taxonomy.concepts)
+    words = ids_by_word(taxonomy.concepts, _word)
     concepts = {concept.id: concept for concept in taxonomy.concepts}
     classes: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(model.class_names):
@@ -55,18 +52,11 @@ def _concept_id(words: dict[str, str], name: ClassName, model: DescribedModel[De
     known = words.get(_word(name.concept or name.name))
     if name.concept and known is None:
         raise model.label_error(name.line, f'There is no concept "{name.concept}". Correct it, or leave it out.')
-    return known or _OWN + _word(name.name).replace(" ", "_")
+    return known or OWN + _word(name.name).replace(" ", "_")
 
 
 def _own_concept(concept_id: str, name: str, category: str) -> Concept:
     return Concept(concept_id, name, (), (), (category,), (), ())
-
-
-def _ids_by_word(concepts: tuple[Concept, ...]) -> dict[str, str]:
-    """Return the id of each concept by its aliases, its name and its id; a name comes before an alias."""
-    aliases = {_word(alias): concept.id for concept in concepts for alias in concept.aliases}
-    names = {_word(concept.name): concept.id for concept in concepts}
-    return aliases | names | {_word(concept.id): concept.id for concept in concepts}
 
 
 def _word(name: str) -> str:

@@ -8,17 +8,14 @@ import numpy as np
 
 from lumitag.recognition.decode import Picture
 from lumitag.recognition.detections import Detections, suppress_overlaps
+from lumitag.recognition.regions import WHOLE, Region, in_whole
 
 _SQUEEZABLE: Final = 1.9  # longer over shorter side; beyond it the parts find more (docs/models.md)
 _MAX_PARTS: Final = 8
 _OVERLAP: Final = 1.5  # so many times the squares that would do: what one part cuts in two the next shows whole
 
-Place = tuple[float, float, float, float]
 
-WHOLE: Final[Place] = (0.0, 0.0, 1.0, 1.0)
-
-
-def places_of(picture: Picture) -> list[Place]:
+def regions_of(picture: Picture) -> list[Region]:
     """Return the parts to look at: left, top, right, bottom, as ratios. One, the whole, for ordinary pictures.
 
     The parts are squares that overlap by about a third, at most 8: of pictures longer than that, they are longer too.
@@ -36,18 +33,11 @@ def _spans(squares: float) -> list[tuple[float, float]]:
     return [(start, start + length) for start in np.linspace(0, 1 - length, count).tolist()]
 
 
-def put_together(found: list[Detections], places: list[Place]) -> Detections:
+def put_together(found: list[Detections], regions: list[Region]) -> Detections:
     """Return what was found in the parts as detections in the whole picture, best first."""
-    boxes = np.concatenate([_in_whole(part, place) for part, place in zip(found, places, strict=True)])
+    boxes = np.concatenate([in_whole(part.boxes, region) for part, region in zip(found, regions, strict=True)])
     scores = np.concatenate([part.scores for part in found])
     classes = np.concatenate([part.classes for part in found])
     best = np.argsort(-scores, kind="stable")
     kept = best[suppress_overlaps(boxes[best], classes[best])]
     return Detections(boxes[kept], scores[kept], classes[kept])
-
-
-def _in_whole(part: Detections, place: Place) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    left, top, right, bottom = place
-    corners = np.array([left, top, left, top], np.float32)
-    sizes = np.array([right - left, bottom - top] * 2, np.float32)
-    return corners + part.boxes * sizes

@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lumitag.recognition.decode import BILINEAR, Picture
-from lumitag.recognition.orientation import swaps_sides, turn_upright
+from lumitag.recognition.regions import WHOLE, Region
 
 Fit = Literal["squeeze", "crop", "letterbox", "letterbox_corner"]
 Dtype = Literal["uint8", "float16", "float32"]
-Region = tuple[float, float, float, float]
 
-_WHOLE: Final[Region] = (0.0, 0.0, 1.0, 1.0)
-_REDUCING_GAP: Final = 3.0  # large PNGs are halved until 3 times the target, then resized: as good, much faster
 _BORDER: Final = (114, 114, 114)  # the grey that detectors of the YOLO family are trained with
 
 
@@ -75,7 +72,7 @@ class Preprocessing:
         A letterbox shows more than there is: its ratios go below 0 and beyond 1.
         """
         if self.fit == "squeeze":
-            return _WHOLE
+            return WHOLE
         if self.fit == "crop":
             return self._middle(picture)
         left, top, width, height = self._place(picture)
@@ -103,25 +100,12 @@ class Preprocessing:
     def _fitted(self, picture: Picture) -> Image.Image:
         """Return the picture, upright, as large as the input."""
         if self.fit in {"squeeze", "crop"}:
-            return _resized(picture, (self.width, self.height), self.region(picture), self.resampling)
+            return picture.resized(self.width, self.height, self.resampling, self.region(picture))
         left, top, width, height = self._place(picture)
         canvas = Image.new("RGB", (self.width, self.height), _BORDER)
-        canvas.paste(_resized(picture, (width, height), _WHOLE, self.resampling), (left, top))
+        canvas.paste(picture.resized(width, height, self.resampling), (left, top))
         return canvas
 
     def _normalised(self, pixels: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
         mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
         return np.asarray((pixels * np.float32(self.scale) - mean) / std, dtype=self.dtype)
-
-
-def _resized(picture: Picture, size: tuple[int, int], region: Region, resampling: Image.Resampling) -> Image.Image:
-    """Return a region of the picture, upright, `size` pixels wide and high.
-
-    The stored raster may lie on its side. A region is the whole or the middle, so no turn moves it.
-    """
-    if swaps_sides(picture.orientation):
-        size, region = size[::-1], (region[1], region[0], region[3], region[2])
-    width, height = picture.raster.size
-    box = (region[0] * width, region[1] * height, region[2] * width, region[3] * height)
-    stored = picture.raster.resize(size, resampling, box, reducing_gap=_REDUCING_GAP)
-    return turn_upright(stored, picture.orientation)

@@ -16,6 +16,7 @@ from lumitag.recognition.classifier import Classifier
 from lumitag.recognition.confidence import PERSON, pool
 from lumitag.recognition.decode import Picture
 from lumitag.recognition.detections import Detections
+from lumitag.recognition.regions import Region
 from lumitag.recognition.taxonomy import Taxonomy
 
 # The second look counts in full where no class has more than the first probability, and not at all from the other
@@ -27,8 +28,6 @@ _HOPELESS: Final = 0.4  # a mirror does not help a picture of which the classifi
 _SURE_OF_BOX: Final = 0.7
 _SMALLEST_SIDE_PX: Final = 80
 _MARGIN: Final = 0.05  # of the longer side: classifiers are used to some surroundings
-
-Place = tuple[float, float, float, float]
 
 
 def look_again(
@@ -50,13 +49,13 @@ def look_again(
     found = _something_with_kinds(taxonomy, picture, detections)
     if found is not None:
         position, place = found
-        return _refined(taxonomy, concepts, position, weight * classifier.probabilities(picture.cut(*place)))
+        return _refined(taxonomy, concepts, position, weight * classifier.probabilities(picture.cut(place)))
     if first.max() < _HOPELESS:
         return concepts
     return taxonomy.roll_up(pool(first, classifier.probabilities(picture, mirrored=True), weight / 2))
 
 
-def _something_with_kinds(taxonomy: Taxonomy, picture: Picture, detections: Detections) -> tuple[int, Place] | None:
+def _something_with_kinds(taxonomy: Taxonomy, picture: Picture, detections: Detections) -> tuple[int, Region] | None:
     """Return the position and the place of the surest thing whose kinds the classifier can tell apart there."""
     for box, confidence, coco in zip(detections.boxes, detections.scores, detections.classes, strict=True):
         if confidence < _SURE_OF_BOX:
@@ -73,12 +72,12 @@ def _has_kinds(taxonomy: Taxonomy, position: int, coco: int) -> bool:
     return bool(taxonomy.narrower[position]) and coco != PERSON
 
 
-def _with_margin(left: float, top: float, right: float, bottom: float) -> Place:
+def _with_margin(left: float, top: float, right: float, bottom: float) -> Region:
     margin = _MARGIN * max(right - left, bottom - top)
     return max(left - margin, 0.0), max(top - margin, 0.0), min(right + margin, 1.0), min(bottom + margin, 1.0)
 
 
-def _is_large_enough(picture: Picture, place: Place) -> bool:
+def _is_large_enough(picture: Picture, place: Region) -> bool:
     left, top, right, bottom = place
     width, height = picture.decoded_size
     return min((right - left) * width, (bottom - top) * height) >= _SMALLEST_SIDE_PX

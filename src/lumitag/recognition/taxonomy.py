@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
+
+OWN: Final = "own:"  # what the ids of a user's own labels begin with
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,19 @@ class Taxonomy:
         pairs = [(position, index) for position in sorted(members) for index in sorted(members[position])]
         below, classes = np.array(pairs, np.intp).reshape(-1, 2).T
         return below, classes
+
+
+def ids_by_word(concepts: Iterable[Concept], folded: Callable[[str], str] = str.casefold) -> dict[str, str]:
+    """Return the id of each concept by its aliases, its name and its id; a name comes before an alias of another.
+
+    Args:
+        concepts: to be found.
+        folded: makes equal what is to be taken for the same word.
+    """
+    known = list(concepts)
+    aliases = {folded(alias): concept.id for concept in known for alias in concept.aliases}
+    names = {folded(concept.name): concept.id for concept in known}
+    return aliases | names | {folded(concept.id): concept.id for concept in known}
 
 
 def _concept(entry: dict[str, Any]) -> Concept:

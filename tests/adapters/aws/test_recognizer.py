@@ -20,7 +20,6 @@ from lumitag.adapters.aws.recognizer import (
     RekognitionImage,
     RekognitionRecognizer,
     build_rekognition_recognizer,
-    concept_ids,
 )
 from lumitag.domain import BoundingBox, Instance, Json, Label, Recognition
 from lumitag.errors import (
@@ -36,7 +35,7 @@ from lumitag.errors import (
     UnreadableImage,
 )
 from lumitag.recognition.decode import DecodeLimits, thumbnail
-from lumitag.recognition.taxonomy import Concept
+from lumitag.recognition.taxonomy import Concept, ids_by_word
 from tests.adapters.aws.rekognition_server import (
     ANSWER,
     SECRET,
@@ -75,7 +74,7 @@ def concept(concept_id: str, name: str, *aliases: str) -> Concept:
 
 
 def recognizer_with(client: Any, *concepts: Concept, limits: DecodeLimits | None = None) -> RekognitionRecognizer:
-    return RekognitionRecognizer(client, concept_ids(concepts), 30.0, limits or DecodeLimits())
+    return RekognitionRecognizer(client, ids_by_word(concepts), 30.0, limits or DecodeLimits())
 
 
 def sent(content: bytes, limits: DecodeLimits | None = None) -> tuple[bytes, Recognition]:

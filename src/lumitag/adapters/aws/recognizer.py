@@ -12,7 +12,7 @@ from lumitag.domain import Instance, Json, Label, Recognition
 from lumitag.errors import ImageNotFound
 from lumitag.recognition.decode import DecodeLimits
 from lumitag.recognition.fusion import to_bounding_box
-from lumitag.recognition.taxonomy import Concept
+from lumitag.recognition.taxonomy import Concept, ids_by_word
 
 __all__ = ["RekognitionImage", "RekognitionRecognizer", "build_rekognition_recognizer", "images_of"]
 
@@ -39,7 +39,7 @@ class RekognitionRecognizer:
 
     Args:
         client: of boto3, for Rekognition.
-        concepts: id of a concept by its name and its aliases, each casefolded: see `concept_ids`.
+        concepts: id of a concept by its name and its aliases, each casefolded: see `ids_by_word`.
         floor_percent: labels less confident than this are not asked for.
         limits: what is decoded at all, to send its bytes.
         image_of: returns how Rekognition is given a stored image, by its key. Raises ImageNotFound.
@@ -108,14 +108,7 @@ def build_rekognition_recognizer(
     Raises InvalidSettings where boto3, the region or the profile is missing.
     """
     client = new_client("rekognition")
-    return RekognitionRecognizer(client, concept_ids(concepts), floor_percent, limits or DecodeLimits(), image_of)
-
-
-def concept_ids(concepts: Iterable[Concept]) -> dict[str, str]:
-    """Return the id of each concept by its casefolded name and aliases. A name goes before an alias of another."""
-    known = list(concepts)
-    ids = {alias.casefold(): concept.id for concept in known for alias in concept.aliases}
-    return ids | {concept.name.casefold(): concept.id for concept in known}
+    return RekognitionRecognizer(client, ids_by_word(concepts), floor_percent, limits or DecodeLimits(), image_of)
 
 
 def _model_version(model: str) -> str:

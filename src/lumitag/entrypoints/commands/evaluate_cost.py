@@ -60,6 +60,7 @@ def inference_cost(settings: Settings, contents: Sequence[bytes]) -> Cost:
             settings.storage_floor_percent,
             classifier_model=settings.classifier_model,
             detector_model=settings.detector_model,
+            image_properties=False,
         )
     )
     all_ms, classifier_ms = [], []
