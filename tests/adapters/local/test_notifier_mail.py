@@ -237,8 +237,10 @@ class Swaps(SMTPNotifier):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_bad_server_costs_one_attempt_or_the_notification(fault: str) -> None:
     script, expected, words = FAULTS[fault]
+    # A server that answers must not run into our deadline because this machine was busy for a moment.
+    patience_s = PATIENCE_S if words == "in time" else 5 * PATIENCE_S
     with scripted_server(script) as server:
-        assert_costs(smtp_notifier(server.port, timeout_s=PATIENCE_S), expected, words)
+        assert_costs(smtp_notifier(server.port, timeout_s=patience_s), expected, words)
 
 
 @pytest.mark.parametrize("mutant", [Swallows, Swaps])
